@@ -1,0 +1,66 @@
+import type { Kysely } from 'kysely'
+
+import { isPermission, type Permission } from '../../core/access.ts'
+import type { Database } from '../../db/open.ts'
+import type { Tables } from '../../db/tables.ts'
+import { statement, template } from '../../db/unit.ts'
+import { written } from '../written.ts'
+
+export interface StoredKey {
+  readonly id: string
+  readonly subject: string
+  readonly secretHash: string
+  readonly permissions: ReadonlySet<Permission>
+}
+
+export interface NewKey extends StoredKey {
+  readonly name: string
+}
+
+export interface ApiKeyRepository {
+  /** A key that is not revoked. */
+  byId(id: string): Promise<StoredKey | undefined>
+  /** Stores a key and revokes whatever other keys the subject had. */
+  replaceAll(key: NewKey): Promise<void>
+}
+
+export const createApiKeyRepository = ({ reader, commit }: Database, epochMs: () => number): ApiKeyRepository => {
+  const queries = compileQueries(reader)
+  return {
+    byId: async (id) => {
+      const { rows } = await reader.executeQuery<KeyRow>(queries.byId({ id }))
+      const [row] = rows
+      return row && { id: row.id, subject: row.subject, secretHash: row.secret_hash, permissions: parseScopes(row.scopes) }
+    },
+    replaceAll: async (key) => {
+      const at = epochMs()
+      const scopes = [...key.permissions].join(' ')
+      const insert = queries.insert({ id: key.id, subject: key.subject, name: key.name, hash: key.secretHash, scopes, at })
+      written(await commit([statement(queries.revokeAll({ subject: key.subject, at })), statement(insert, 1)]))
+    },
+  }
+}
+
+interface KeyRow {
+  id: string
+  subject: string
+  secret_hash: string
+  scopes: string
+}
+
+/** A word that is no permission of this program grants nothing. */
+const parseScopes = (scopes: string): ReadonlySet<Permission> => new Set(scopes.split(' ').filter(isPermission))
+
+const compileQueries = (db: Kysely<Tables>) => ({
+  byId: template<{ id: string }>(['id'], ({ id }) =>
+    db.selectFrom('api_key').select(['id', 'subject', 'secret_hash', 'scopes']).where('id', '=', id).where('revoked_at', 'is', null),
+  ),
+  revokeAll: template<{ subject: string; at: number }>(['subject', 'at'], ({ subject, at }) =>
+    db.updateTable('api_key').set({ revoked_at: at }).where('subject', '=', subject).where('revoked_at', 'is', null),
+  ),
+  insert: template<{ id: string; subject: string; name: string; hash: string; scopes: string; at: number }>(
+    ['id', 'subject', 'name', 'hash', 'scopes', 'at'],
+    ({ id, subject, name, hash, scopes, at }) =>
+      db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, revoked_at: null }),
+  ),
+})

@@ -1,0 +1,140 @@
+import type { Kysely } from 'kysely'
+
+import type { Database } from '../../db/open.ts'
+import type { Tables } from '../../db/tables.ts'
+import { type Parameter, statement, template } from '../../db/unit.ts'
+import { written } from '../written.ts'
+import { type Picks, createPicks } from './picks.ts'
+import type { Film, NewFilm } from './schema.ts'
+
+export interface FilmRepository {
+  readonly picks: Picks
+  byId(id: number): Promise<Film | undefined>
+  /** Durable when it resolves. Names and the other texts are stored in NFC. */
+  add(film: NewFilm): Promise<Film>
+  /** False when there is no such film. */
+  remove(id: number): Promise<boolean>
+  /** Fills an empty catalogue, all or nothing; false when it was not empty. */
+  seed(films: readonly NewFilm[]): Promise<boolean>
+}
+
+const columns = ['id', 'name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating', 'likes', 'dislikes'] as const
+
+export const createFilmRepository = (database: Database, now: () => number): FilmRepository => {
+  const { reader, commit } = database
+  const queries = compileQueries(reader)
+
+  const byId = async (id: number): Promise<Film | undefined> => (await reader.executeQuery<Film>(queries.byId({ id }))).rows[0]
+
+  const picks = createPicks({
+    byId,
+    now,
+    count: async () => (await reader.executeQuery<{ films: number }>(queries.count)).rows[0]?.films ?? 0,
+    bySlots: async (slots) => (await reader.executeQuery<Film & { slot: number }>(queries.bySlots(slots))).rows,
+  })
+
+  return {
+    picks,
+    byId,
+    add: async (film) => {
+      const outcome = await commit([statement(queries.grow({ by: 1 }), 1), statement(queries.insert(normalised(film)), 1)])
+      picks.forgetAll()
+      const id = written(outcome)[1]?.[0]?.['id']
+      return { id: Number(id), ...normalised(film), likes: 0, dislikes: 0 }
+    },
+    remove: async (id) => {
+      const outcome = await commit([
+        statement(queries.grow({ by: -1 }), 1),
+        statement(queries.moveLastAside({ id })),
+        statement(queries.remove({ id }), 1),
+        statement(queries.moveBack),
+      ])
+      picks.forgetAll()
+      if (outcome.result === 'conflict') return false
+      written(outcome)
+      return true
+    },
+    seed: async (films) => {
+      const inserts = chunksOf(films, 500).map((chunk, i) => statement(queries.insertMany(chunk, i * 500), chunk.length))
+      const outcome = await commit([statement(queries.seedCount({ films: films.length }), 1), ...inserts])
+      picks.forgetAll()
+      if (outcome.result === 'conflict') return false
+      written(outcome)
+      return true
+    },
+  }
+}
+
+const nfc = (text: string | null | undefined): string | null => text?.normalize('NFC') ?? null
+
+const normalised = (film: NewFilm) => ({
+  name: film.name.normalize('NFC'),
+  studio: nfc(film.studio),
+  year: film.year ?? null,
+  genre: nfc(film.genre),
+  director: nfc(film.director),
+  runtime_min: film.runtime_min ?? null,
+  rating: film.rating ?? null,
+})
+
+type FilmValues = ReturnType<typeof normalised>
+type IdArgs = { id: number }
+
+const compileQueries = (db: Kysely<Tables>) => {
+  const slotBatches = new Map<number, (args: Record<string, Parameter>) => ReturnType<ReturnType<typeof template>>>()
+  const bySlots = (slots: readonly number[]) => {
+    const names = slots.map((_, i) => `slot${i}`)
+    const known =
+      slotBatches.get(slots.length) ??
+      template(names, (a) =>
+        db
+          .selectFrom('film')
+          .select([...columns, 'slot'])
+          .where('slot', 'in', names.map((name) => a[name] as number)),
+      )
+    slotBatches.set(slots.length, known)
+    return known(Object.fromEntries(names.map((name, i) => [name, slots[i] as number])))
+  }
+
+  return {
+    bySlots,
+    count: db.selectFrom('catalogue').select('films').compile(),
+    byId: template<IdArgs>(['id'], ({ id }) => db.selectFrom('film').select(columns).where('id', '=', id)),
+    grow: template<{ by: number }>(['by'], ({ by }) => db.updateTable('catalogue').set((e) => ({ films: e('films', '+', by) }))),
+    seedCount: template<{ films: number }>(['films'], ({ films }) => db.updateTable('catalogue').set({ films }).where('films', '=', 0)),
+    insert: template<FilmValues>(['name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating'], (film) =>
+      db
+        .insertInto('film')
+        .values((e) => ({ ...film, slot: e.selectFrom('catalogue').select('films') }))
+        .returning('id'),
+    ),
+    insertMany: (films: readonly NewFilm[], offset: number) =>
+      db
+        .insertInto('film')
+        .values(films.map((film, i) => ({ ...normalised(film), slot: offset + i + 1 })))
+        .compile(),
+    ...compileRemoval(db),
+  }
+}
+
+/**
+ * Keeps the slots without a hole: the film in the last slot takes the place of the one that goes. It waits under a negative number in
+ * between, because the slot is unique at every moment; when the film that goes is itself the last one, both are the same row.
+ */
+const compileRemoval = (db: Kysely<Tables>) => ({
+  moveLastAside: template<IdArgs>(['id'], ({ id }) =>
+    db
+      .updateTable('film')
+      .set((e) => ({ slot: e.neg(e.selectFrom('film as gone').select('gone.slot').where('gone.id', '=', id).$asScalar().$notNull()) }))
+      .where('slot', '=', (e) => e.selectFrom('catalogue').select((c) => c('films', '+', 1).as('last'))),
+  ),
+  remove: template<IdArgs>(['id'], ({ id }) => db.deleteFrom('film').where('id', '=', id)),
+  moveBack: db
+    .updateTable('film')
+    .set((e) => ({ slot: e.neg(e.ref('slot')) }))
+    .where('slot', '<', 0)
+    .compile(),
+})
+
+const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))

@@ -1,0 +1,94 @@
+import { type Kysely, sql } from 'kysely'
+
+import type { VoterId } from '../../credentials/voter-id.ts'
+import type { Database } from '../../db/open.ts'
+import type { Tables } from '../../db/tables.ts'
+import { statement, template } from '../../db/unit.ts'
+import { written } from '../written.ts'
+
+export type VoteValue = 'like' | 'dislike'
+
+export interface VoteRepository {
+  /** Records or replaces the voter's one vote on a film; durable when it resolves. False when there is no such film. */
+  record(filmId: number, voter: VoterId, value: VoteValue): Promise<boolean>
+}
+
+interface VoteArgs extends Record<string, string | number> {
+  filmId: number
+  voter: string
+  value: number
+  votedAt: number
+}
+
+interface CountArgs extends Record<string, string | number> {
+  filmId: number
+  voter: string
+  like: number
+  dislike: number
+}
+
+export const createVoteRepository = (database: Database, epochMs: () => number): VoteRepository => {
+  const queries = compileQueries(database.reader)
+  return {
+    record: async (filmId, voter, value) => {
+      const like = value === 'like' ? 1 : 0
+      const outcome = await database.commit([
+        statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt: epochMs() }), 1),
+        statement(queries.count({ filmId, voter, like, dislike: 1 - like }), 1),
+      ])
+      // The first statement touches no row exactly when the film does not exist.
+      if (outcome.result === 'conflict' && outcome.statement === 0) return false
+      written(outcome)
+      return true
+    },
+  }
+}
+
+/**
+ * The vote row keeps what the vote was before, so the counters move by the difference within the unit. Writing the vote first also makes
+ * two parallel votes of one voter queue on its row in PostgreSQL, so that neither counts the other's old value twice.
+ */
+const compileQueries = (db: Kysely<Tables>) => ({
+  put: template<VoteArgs>(['filmId', 'voter', 'value', 'votedAt'], ({ filmId, voter, value, votedAt }) =>
+    db
+      .insertInto('vote')
+      .columns(['film_id', 'voter', 'value', 'previous', 'voted_at'])
+      .expression(
+        db
+          .selectFrom('film')
+          .select([
+            'film.id',
+            sql<string>`cast(${voter} as text)`.as('voter'),
+            sql<number>`cast(${value} as integer)`.as('value'),
+            sql<number>`0`.as('previous'),
+            sql<number>`cast(${votedAt} as bigint)`.as('voted_at'),
+          ])
+          .where('film.id', '=', filmId),
+      )
+      .onConflict((conflict) =>
+        conflict.columns(['film_id', 'voter']).doUpdateSet((e) => ({
+          previous: e.ref('vote.value'),
+          value: e.ref('excluded.value'),
+          voted_at: e.ref('excluded.voted_at'),
+        })),
+      ),
+  ),
+  count: template<CountArgs>(['filmId', 'voter', 'like', 'dislike'], ({ filmId, voter, like, dislike }) => {
+    const withdrawn = (value: 1 | -1) =>
+      db
+        .selectFrom('vote')
+        .select((e) => e.fn.countAll<number>().as('count'))
+        .where('film_id', '=', filmId)
+        .where('voter', '=', voter)
+        .where('previous', '=', value)
+        .$asScalar()
+        .$notNull()
+    return db
+      .updateTable('film')
+      .set((e) => ({
+        likes: e(e('likes', '+', like), '-', withdrawn(1)),
+        dislikes: e(e('dislikes', '+', dislike), '-', withdrawn(-1)),
+      }))
+      .where('id', '=', filmId)
+  }),
+})

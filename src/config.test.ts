@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { ConfigError, formatConfigErrors, loadConfig, type Config, type LoadOptions } from './config.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'filmgate-config-'))
+after(() => rmSync(folder, { recursive: true }))
+
+let count = 0
+const fileWith = (content: string | Uint8Array): string => {
+  const name = `${++count}.toml`
+  writeFileSync(join(folder, name), content)
+  return name
+}
+
+// Stands in for the notation of the limits, which belongs to a layer.
+const checkLimits = (text: string): string | undefined => (/^\d+ per \w+(?:; \d+ per \w+)*$/.test(text) ? undefined : 'is not a limit')
+
+interface Given extends Partial<LoadOptions> {
+  readonly toml?: string | Uint8Array
+}
+
+function load({ toml, ...options }: Given = {}): Config {
+  const configPath = toml === undefined ? undefined : fileWith(toml)
+  return loadConfig({ env: {}, cwd: folder, configPath, checkLimits, ...options })
+}
+
+/** The mistakes as `source: key message`, the name of the temporary file as F. */
+function mistakes(given: Given): readonly string[] {
+  try {
+    load(given)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error))
+    assert.equal(error.message, formatConfigErrors(error.errors))
+    return error.errors.map(({ source, key, message }) => `${source.replace(/^\d+\.toml/, 'F')}: ${key} ${message}`)
+  }
+  return []
+}
+
+function assertMistakes(given: Given, expected: readonly RegExp[]): void {
+  const found = mistakes(given)
+  assert.equal(found.length, expected.length, found.join('\n'))
+  for (const [index, pattern] of expected.entries()) assert.match(found[index] ?? '', pattern)
+}
+
+describe('values', () => {
+  test('without a file and variables everything is the default of the contract', () => {
+    const { origins, ...values } = load()
+    assert.deepEqual(values, {
+      server: {
+        host: '127.0.0.1',
+        port: 3000,
+        publicUrl: '',
+        hosts: [],
+        trustedProxies: [],
+        bodyLimitBytes: 16_384,
+        headerTimeoutMs: 5000,
+        requestTimeoutMs: 10_000,
+        maxConnections: 10_000,
+        maxConnectionsPerClient: 256,
+      },
+      ops: { host: '127.0.0.1', port: 3001 },
+      data: { dir: join(folder, 'filmgate-data') },
+      database: { url: 'sqlite' },
+      secrets: { key: '' },
+      limits: {
+        store: 'memory',
+        default: '200 per day; 50 per hour',
+        authenticated: '20000 per day; 2000 per hour',
+        total: '20 per second; 3000 per hour',
+        maxTrackedClients: 1_000_000,
+        routes: {},
+      },
+      votes: { anonymous: true },
+      log: { level: 'info', format: 'json' },
+    })
+    assert.deepEqual(new Set(origins.values()), new Set(['default']))
+    assert.equal(load({ isTTY: true }).log.format, 'pretty')
+    assert.equal(load({ isTTY: true, toml: 'log.format = "json"' }).log.format, 'json')
+  })
+
+  test('the file wins over defaults, the customary variable over the file, the FILMGATE_ one over both', () => {
+    const toml = '[server]\nport = 4000\n\n[ops]\nport = 4001\n'
+    const { server, ops, origins } = load({ toml, env: { PORT: '5000', FILMGATE_OPS_PORT: '5001' } })
+    assert.deepEqual([server.port, ops.port], [5000, 5001])
+    assert.equal(origins.get('server.port'), 'PORT')
+    assert.equal(load({ toml, env: { PORT: '5000', FILMGATE_SERVER_PORT: '6000' } }).server.port, 6000)
+    assert.match(load({ toml }).origins.get('ops.port') ?? '', /^\d+\.toml:5$/)
+    assert.equal(load({ env: { DATABASE_URL: 'postgres://elsewhere', FILMGATE_DATABASE_URL: 'sqlite' } }).database.url, 'sqlite')
+  })
+
+  test('every kind of value reads from the environment', () => {
+    const { server, votes, log } = load({
+      env: {
+        FILMGATE_SERVER_TRUSTED_PROXIES: '10.0.0.0/8, fd00::/8',
+        FILMGATE_SERVER_HOSTS: '',
+        FILMGATE_SERVER_PUBLIC_URL: 'https://Films.Example.com/',
+        FILMGATE_VOTES_ANONYMOUS: 'false',
+        FILMGATE_LOG_LEVEL: 'debug',
+      },
+    })
+    assert.deepEqual(server.trustedProxies, ['10.0.0.0/8', 'fd00::/8'])
+    assert.deepEqual(server.hosts, [])
+    assert.equal(server.publicUrl, 'https://films.example.com')
+    assert.equal(votes.anonymous, false)
+    assert.equal(log.level, 'debug')
+  })
+
+  test('routes keep what they do to the limits: add, only, exempt', () => {
+    const toml = '[limits.routes]\n"GET /" = "5 per second"\n"POST /add_film" = { only = "1 per day" }\n"GET /v1/films" = "exempt"'
+    const { limits, origins } = load({ toml })
+    assert.deepEqual(limits.routes, {
+      'GET /': { add: '5 per second' },
+      'POST /add_film': { only: '1 per day' },
+      'GET /v1/films': 'exempt',
+    })
+    assert.match(origins.get('limits.routes."POST /add_film"') ?? '', /:3$/)
+  })
+
+  test('the file is found by option, by FILMGATE_CONFIG, or as filmgate.toml', () => {
+    const cwd = mkdtempSync(join(folder, 'cwd-'))
+    writeFileSync(join(cwd, 'filmgate.toml'), '\ufeffserver.port = 1')
+    assert.equal(load({ cwd }).server.port, 1)
+    assert.equal(load({ cwd }).origins.get('server.port'), 'filmgate.toml:1')
+    const env = { FILMGATE_CONFIG: join(folder, fileWith('server.port = 2')) }
+    assert.equal(load({ cwd, env }).server.port, 2)
+    assert.equal(load({ cwd, env, configPath: join(folder, fileWith('server.port = 3')) }).server.port, 3)
+  })
+
+  test('nothing of it can be changed', () => {
+    const config = load({ toml: 'limits.routes = { "GET /" = { only = "1 per day" } }' })
+    const parts = [config, config.server, config.server.hosts, config.limits.routes, config.limits.routes['GET /'], config.origins]
+    for (const part of parts) assert.ok(Object.isFrozen(part))
+    // Nor does one configuration share anything with the next.
+    assert.notEqual(load().server.hosts, load().server.hosts)
+  })
+})
+
+describe('mistakes', () => {
+  test('ten at once are ten, each with its line', () => {
+    const toml = `
+[server]
+port = "3000"
+hosts = ["https://films.example.com"]
+header_timeout_ms = 20000   # longer than the whole request
+trusted_proxies = true
+publik_url = "https://films.example.com"
+
+[ops]
+host = "0.0.0.0"
+
+[tls]
+mode = "dev"
+
+[limits]
+default = "many per day"
+store_timeout_ms = 50
+`
+    assertMistakes({ toml, env: { FILMGATE_LOG_LEVEL: 'loud' } }, [
+      /^F:3: server\.port must be an integer from 0 to 65535, but is a string$/,
+      /^F:4: server\.hosts entry 1 must be a host .* without a scheme$/,
+      /^F:5: server\.header_timeout_ms .*\(20000\) longer than server\.request_timeout_ms \(10000\)/,
+      /^F:6: server\.trusted_proxies .* true would let anyone forge/,
+      /^F:7: server\.publik_url is not a known key; the nearest is server\.public_url$/,
+      /^F:10: ops\.host is not a loopback address.* neither TLS nor accounts.* server\.trusted_proxies/,
+      /^F:13: tls\.mode is not available in this release$/,
+      /^F:16: limits\.default is not a limit$/,
+      /^F:17: limits\.store_timeout_ms is not available in this release$/,
+      /^FILMGATE_LOG_LEVEL: log\.level must be one of "trace", "debug", "info", "warn", "error", "fatal"$/,
+    ])
+  })
+
+  const inFile: readonly (readonly [string, RegExp])[] = [
+    ['server.port = 65536', /F:1: server\.port must be an integer from 0 to 65535$/],
+    ['server.port = 3000.0', /must be an integer .* but is a float/],
+    ['server.port = 99999999999999999999', /must be an integer from 0 to 65535$/],
+    ['server.header_timeout_ms = 0', /from 100 to 600000$/],
+    ['server.hosts = "a"', /must be a list of strings, but is a string/],
+    ['server.hosts = ["a", 1]', /must be a list of strings$/],
+    ['server.trusted_proxies = 1', /a hop count believes/],
+    ['server.trusted_proxies = ["loopback"]', /entry 1 is not a network in CIDR notation/],
+    ['server.trusted_proxies = ["10.0.0.0/8", "::/0"]', /entry 2 would believe the X-Forwarded-For of everybody/],
+    ['server.public_url = "ftp://films.example.com"', /must be an http or https URL/],
+    ['server.public_url = "https://films.example.com/api"', /no path/],
+    ['server.host = ""', /is not a loopback address/],
+    ['server.host = "192.168.1.5"', /is not a loopback address/],
+    ['data.dir = " "', /path of a folder/],
+    ['database.url = "mysql://x"', /must be "sqlite"/],
+    ['limits.store = "redis://h"', /is Redis, which is not available in this release/],
+    ['limits.max_tracked_clients = 999', /from 1000 to 16000000$/],
+    ['votes.anonymous = "yes"', /must be true or false, but is a string/],
+    ['votes.anonymous = 2026-01-01', /but is a date/],
+    ['log.level = "silent"', /must be one of/],
+    ['log.format = {}', /must be one of "json", "pretty", but is a table/],
+    ['limits.routes."GET" = "1 per day"', /limits\.routes\.GET must be named by method and path/],
+    ['limits.routes."GET /" = { onyl = "1 per day" }', /limits\.routes\."GET \/" must be limits such as/],
+    ['limits.routes."GET /" = "often"', /limits\.routes\."GET \/" is not a limit/],
+    ['limits.routes = 1', /must be a table of routes/],
+    ['port = 1', /^F:1: port is not a known key; the nearest is server\.port$/],
+    ['servr.port = 1', /^F:1: servr\.port is not a known key; the nearest is server\.port$/],
+    ['[servr]', /^F:1: servr is not a known section; the nearest is \[server\]$/],
+    ['server = 1', /must be a table: \[server\]/],
+    ['[[server]]\nport = 1', /must be a table/],
+    ['[[auth.issuers]]\nurl = "x"', /auth\.issuers is not available in this release/],
+    ['[page]', /page is not available in this release/],
+    ['__proto__.port = 1', /^F:1: __proto__\.port is not a known key/],
+    ['[server]\nport = 1\n__proto__ = { port = 2 }', /^F:3: server\.__proto__ is not a known key/],
+    ['constructor = 1', /constructor is not a known key/],
+    ['"\\u001b[31m" = 1', /^F:1: "\\u001b\[31m" is not/],
+    ['[server]\nport = 1\nport = 2', /^F:3: +not valid TOML: trying to redefine/],
+    ['[server]\n\nport = = 1', /^F:3: +not valid TOML/],
+  ]
+  for (const [toml, expected] of inFile) test(`in the file: ${JSON.stringify(toml)}`, () => assertMistakes({ toml }, [expected]))
+
+  const inEnvironment: readonly (readonly [string, string, RegExp])[] = [
+    ...['', '3000 ', '+1', '3e3', '0x10', '1_000', '03', '1.0', '-1', '65536', '٣'].map(
+      (port) => ['FILMGATE_SERVER_PORT', port, /^FILMGATE_SERVER_PORT: server\.port must be an integer .* in decimal digits$/] as const,
+    ),
+    ['PORT', 'x', /^PORT: server\.port must be/],
+    ['FILMGATE_VOTES_ANONYMOUS', '1', /must be true or false$/],
+    ['FILMGATE_SERVER_HOSTS', 'a,,b', /entry 2 is not a host/],
+    ['FILMGATE_SERVER_TRUSTED_PROXIES', 'true', /everybody/],
+    ['FILMGATE_SERVER_TRUSTED_PROXIES', '2', /a hop count believes/],
+    ['FILMGATE_SERVR_PORT', '1', /not a known variable; the nearest is FILMGATE_SERVER_PORT$/],
+    ['FILMGATE_SECRET_KEY_FILE', '1', /the nearest is FILMGATE_SECRETS_KEY_FILE$/],
+    ['FILMGATE_DATABASE_URL_FILE', '1', /not a known variable/],
+    ['FILMGATE_TLS_MODE', 'dev', /not available in this release$/],
+    ['FILMGATE_LIMITS_ON_STORE_FAILURE', 'deny', /not available in this release$/],
+    ['FILMGATE_LIMITS_ROUTES', 'x', /set in filmgate\.toml only$/],
+    ['REDIS_URL', 'redis://h', /^REDIS_URL: limits\.store is Redis/],
+    ['FILMGATE_CONFIG', 'absent.toml', /^FILMGATE_CONFIG: +cannot read "absent\.toml": no such file$/],
+    ['FILMGATE_CONFIG', '', /cannot read "": it is a folder$/],
+  ]
+  for (const [name, value, expected] of inEnvironment) {
+    test(`in the environment: ${name}=${JSON.stringify(value)}`, () => assertMistakes({ env: { [name]: value } }, [expected]))
+  }
+
+  test('variables of the test suite and of others are left alone', () => {
+    assert.doesNotThrow(() =>
+      load({ env: { FILMGATE_TEST_REDIS_URL: 'x', FILMGATE_REQUIRE_SERVICES: '1', FILMGAT: 'x', HOST: 'x', FILMGATE_X: undefined } }),
+    )
+  })
+
+  test('a named file that cannot be used is one; a default one that is there but broken too', () => {
+    assertMistakes({ configPath: 'absent.toml' }, [/^absent\.toml: +cannot read "absent\.toml": no such file$/])
+    assertMistakes({ configPath: 'a\0b' }, [/cannot read/])
+    assertMistakes({ toml: new Uint8Array([0x61, 0x20, 0x3d, 0x20, 0x22, 0xff, 0x22]) }, [/it is not UTF-8$/])
+    const cwd = mkdtempSync(join(folder, 'cwd-'))
+    symlinkSync('.', join(cwd, 'filmgate.toml'))
+    assertMistakes({ cwd }, [/^filmgate\.toml: .*it is a folder$/])
+  })
+
+  test('a file that is not TOML hides no mistake of the environment, and no combination is guessed', () => {
+    assertMistakes({ toml: '[', env: { FILMGATE_OPS_PORT: '3000', PORT: 'x' } }, [/^F:1: +not valid TOML/, /^PORT: server\.port/])
+  })
+
+  test('server and ops cannot have the same port of a host', () => {
+    assertMistakes({ env: { PORT: '3001' } }, [/^PORT: server\.port leaves server and ops the same port 3001/])
+    assertMistakes({ toml: 'ops = { host = "localhost", port = 3000 }' }, [/^F:1: ops\.port leaves/])
+    assert.equal(load({ toml: 'ops = { host = "127.0.0.2", port = 3000 }' }).ops.port, 3000)
+    assert.equal(load({ toml: 'server.port = 0\nops.port = 0' }).ops.port, 0)
+  })
+})

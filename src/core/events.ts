@@ -1,0 +1,27 @@
+import type { ProblemCode } from './errors.ts'
+
+/**
+ * Everything security-relevant that can happen (OWASP Logging Vocabulary Cheat Sheet).
+ * Layers tell the world through `Observe` alone; log, metrics and monitor only consume. Members carry no secrets.
+ */
+export type SecurityEvent =
+  | { readonly event: 'sys_startup'; readonly address: string }
+  | { readonly event: 'sys_shutdown'; readonly reason: string }
+  | { readonly event: 'sys_crash'; readonly error: string }
+  | { readonly event: 'sys_store_failure'; readonly store: string; readonly error: string }
+  | { readonly event: 'sys_store_recovered'; readonly store: string }
+  | (RequestFacts & { readonly event: 'authn_login_fail'; readonly reason: string })
+  | (RequestFacts & { readonly event: 'authz_fail'; readonly subject: string; readonly permission: string })
+  | (RequestFacts & { readonly event: 'excess_rate_limit_exceeded'; readonly policy: string; readonly violated: readonly string[] })
+  | (RequestFacts & { readonly event: 'input_validation_fail'; readonly code: ProblemCode; readonly pointers: readonly string[] })
+  | (RequestFacts & { readonly event: 'malicious_extraneous'; readonly reason: string })
+
+/** Which request an event is about; both are null only for what was refused before there was a request. */
+interface RequestFacts {
+  readonly requestId: string | null
+  readonly client: string | null
+}
+
+export type SecurityEventName = SecurityEvent['event']
+
+export type Observe = (event: SecurityEvent) => void

@@ -1,0 +1,18 @@
+import type { Permission } from './access.ts'
+
+/**
+ * Where a request comes from, after trusted proxies were taken off.
+ * `address` is canonical (IPv4-mapped IPv6 is the IPv4 address); `prefix` is what counts as one client:
+ * the address itself for IPv4, its /64 for IPv6 (a household gets 2^64 addresses, RFC 6177).
+ */
+export interface Client {
+  readonly address: string
+  readonly prefix: string
+}
+
+/** A known caller. `subject` is who acts and whom quotas and votes belong to; `credential` names the key or session used, never its secret. */
+export interface Principal {
+  readonly subject: string
+  readonly credential: string
+  readonly permissions: ReadonlySet<Permission>
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path'
+
+import { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+
+import { openGroupCommit } from './group-commit.ts'
+import { films } from './migrations/0001-films.ts'
+import { createSqliteDialect, openConnection } from './sqlite.ts'
+import type { Tables } from './tables.ts'
+import type { Commit, Dialect } from './unit.ts'
+
+export interface Database {
+  /** Reads only: its connection cannot write. */
+  readonly reader: Kysely<Tables>
+  readonly commit: Commit
+  /** Resolves when a durable write went through just now, else rejects with the reason. */
+  probe(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens, and migrates to the newest schema, the SQLite file in `dataDir`. The folder must exist. */
+export const openDatabase = async (dataDir: string): Promise<Database> => {
+  const file = join(dataDir, 'filmgate.db')
+  await migrate(file)
+  const writer = await openGroupCommit(file)
+  const reader = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, true)) })
+  const touch = reader
+    .updateTable('catalogue')
+    .set((e) => ({ films: e.ref('films') }))
+    .compile()
+  return {
+    reader,
+    commit: writer.commit,
+    probe: async () => {
+      const outcome = await writer.commit([{ sql: touch.sql, parameters: [] }])
+      if (outcome.result !== 'committed') throw new Error(outcome.result === 'unavailable' ? outcome.reason : outcome.result)
+    },
+    close: async () => {
+      await reader.destroy()
+      await writer.close()
+    },
+  }
+}
+
+const migrationsFor = (dialect: Dialect) => ({ '0001-films': films(dialect) })
+
+/** A file written by a newer program is refused by the migrator: it knows a migration that is not here. */
+const migrate = async (file: string): Promise<void> => {
+  const db = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, false)) })
+  try {
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor('sqlite') } })
+    const { error } = await migrator.migrateToLatest()
+    if (error) throw error
+  } finally {
+    await db.destroy()
+  }
+}

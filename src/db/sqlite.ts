@@ -1,0 +1,64 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+
+import { CompiledQuery, type DatabaseConnection, SqliteAdapter, SqliteDialect, SqliteDriver, type SqliteStatement } from 'kysely'
+
+/** How every connection is opened: constraints on, no writable schema or shadow tables (defensive), wait for a lock instead of failing. */
+export const openConnection = (file: string, readOnly: boolean): DatabaseSync => {
+  const connection = new DatabaseSync(file, { timeout: 5000, enableForeignKeyConstraints: true, defensive: true, readOnly })
+  if (readOnly) return connection
+  // FULL: a commit is on the disk when it returns, so an acknowledged write survives power loss (sqlite.org/pragma.html#pragma_synchronous).
+  connection.exec('pragma journal_mode = wal; pragma synchronous = full; pragma trusted_schema = off')
+  return connection
+}
+
+/** node:sqlite behind the shape that Kysely expects of a driver, with each SQL text prepared once. */
+export const createSqliteDialect = (connection: DatabaseSync): SqliteDialect => {
+  const prepared = new Map<string, SqliteStatement>()
+  const prepare = (sql: string): SqliteStatement => {
+    const known = prepared.get(sql)
+    if (known) return known
+    const fresh = wrap(connection.prepare(sql))
+    if (prepared.size >= 500) prepared.clear()
+    prepared.set(sql, fresh)
+    return fresh
+  }
+  return new ImmediateDialect({ database: { close: () => connection.close(), prepare } })
+}
+
+const wrap = (statement: StatementSync): SqliteStatement => ({
+  reader: statement.columns().length > 0,
+  all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
+  run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
+  iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])) as IterableIterator<unknown>,
+})
+
+/** Takes the write lock at BEGIN: two processes that migrate at once then queue instead of deadlocking on an upgrade. */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+}
+
+/** Without this Kysely believes that SQLite cannot roll back DDL, and a failed migration leaves half its tables behind. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+class ImmediateDialect extends SqliteDialect {
+  readonly #config: ConstructorParameters<typeof SqliteDialect>[0]
+
+  constructor(config: ConstructorParameters<typeof SqliteDialect>[0]) {
+    super(config)
+    this.#config = config
+  }
+
+  override createDriver(): SqliteDriver {
+    return new ImmediateDriver(this.#config)
+  }
+
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter()
+  }
+}

@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+
+import type { FastifyPluginCallback } from 'fastify'
+
+import { type AddressParts, clientPrefix, formatAddress, inCidr, parseAddress, parseCidr } from '../core/address.ts'
+import { wholeServer } from '../core/plugin.ts'
+import type { Client } from '../core/request.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the client-address layer. */
+    client: Client
+  }
+}
+
+export interface ClientAddresses {
+  /** The client behind the trusted proxies. */
+  of(request: IncomingMessage): Client
+  /** The peer itself, for what fails before there is a request. */
+  ofSocket(socket: Socket): Client
+  /** Whether the peer is a trusted proxy, so that its X-Request-Id and traceparent may be kept. */
+  isTrusted(socket: Socket): boolean
+}
+
+/** A longer chain than any real one; past it somebody is testing our patience. */
+const maxHops = 32
+
+interface Peer extends Client {
+  readonly trusted: boolean
+}
+
+const nobody: Peer = { address: 'unknown', prefix: 'unknown', trusted: false }
+
+/**
+ * Who sends a request. `trustedProxies` are CIDRs; X-Forwarded-For is read from right to left, because each trusted proxy appends the
+ * address it saw, while everything further left is whatever the client wrote. Throws on a malformed CIDR.
+ */
+export const createClientAddresses = ({ trustedProxies }: { readonly trustedProxies: readonly string[] }): ClientAddresses => {
+  const cidrs = trustedProxies.map((text) => {
+    const cidr = parseCidr(text)
+    if (cidr === undefined) throw new TypeError(`trustedProxies: ${JSON.stringify(text)} is not a CIDR such as 10.0.0.0/8`)
+    return cidr
+  })
+  const trusts = (parts: AddressParts): boolean => cidrs.some((cidr) => inCidr(parts, cidr))
+  const describe = (parts: AddressParts | undefined): Peer =>
+    parts === undefined ? nobody : { address: formatAddress(parts), prefix: clientPrefix(parts), trusted: trusts(parts) }
+
+  // A connection has one peer: what was parsed for its first request serves the others.
+  const peers = new WeakMap<Socket, Peer>()
+  const peerOf = (socket: Socket): Peer => {
+    const known = peers.get(socket)
+    if (known) return known
+    const peer = describe(parseAddress(socket.remoteAddress ?? ''))
+    if (peer !== nobody) peers.set(socket, peer)
+    return peer
+  }
+
+  const forwarded = (peer: Peer, header: string): Client => {
+    let client = peer
+    const hops = header.split(',').slice(-maxHops)
+    for (const hop of hops.toReversed()) {
+      const parts = parseAddress(withoutPort(hop.trim()))
+      // Nothing that we trust wrote this: what is left of it cannot be believed either.
+      if (parts === undefined) return client
+      client = describe(parts)
+      if (!client.trusted) return client
+    }
+    return client
+  }
+
+  return {
+    of: (request) => {
+      const peer = peerOf(request.socket)
+      if (!peer.trusted) return peer
+      const header = request.headers['x-forwarded-for']
+      return header === undefined ? peer : forwarded(peer, String(header))
+    },
+    ofSocket: peerOf,
+    isTrusted: (socket) => peerOf(socket).trusted,
+  }
+}
+
+/** Some proxies append `:port`; IPv6 then stands in brackets. */
+const withoutPort = (hop: string): string => /^\[([^\]]*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([^:]+):\d+$/.exec(hop)?.[1] ?? hop
+
+/** Layer 2: sets `request.client`. */
+export const clientAddress: FastifyPluginCallback<{ readonly addresses: ClientAddresses }> = wholeServer(
+  'client-address',
+  (app, { addresses }, done) => {
+    app.decorateRequest('client', nobody as Client)
+    app.addHook('onRequest', (request, _reply, next) => {
+      request.client = addresses.of(request.raw)
+      next()
+    })
+    done()
+  },
+)

@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+
+import { Problem } from '../../core/errors.ts'
+import type { Observe } from '../../core/events.ts'
+import { createLimitFields, type LimitFields } from './fields.ts'
+import type { Decision, LimiterStore, Quota } from './store.ts'
+
+export interface LimiterOptions {
+  readonly store: LimiterStore
+  readonly observe: Observe
+  /** What the limit is called in events. */
+  readonly policy: string
+  /** Whom the request counts for, and the quotas that it counts in. */
+  readonly chargeOf: (request: FastifyRequest) => Charge
+}
+
+export interface Charge {
+  readonly identity: string
+  readonly quotas: readonly Quota[]
+}
+
+/** One hook: consumes, writes the RateLimit fields, refuses with 429. Used twice, for `total` and for the quotas of the identity. */
+export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptions): onRequestHookHandler => {
+  const fieldsOf = cachedFields()
+
+  const apply = (request: FastifyRequest, reply: FastifyReply, decision: Decision, quotas: readonly Quota[], next: (error?: Error) => void): void => {
+    const fields = fieldsOf(quotas)
+    reply.header('ratelimit-policy', fields.policy)
+    reply.header('ratelimit', fields.rateLimit(decision))
+    if (decision.allowed) {
+      next()
+      return
+    }
+    const violated = decision.violated.map((window) => window.name)
+    observe({ event: 'excess_rate_limit_exceeded', requestId: request.id, client: request.client?.prefix ?? null, policy, violated })
+    next(quotaExceeded(decision))
+  }
+
+  return (request, reply, next) => {
+    const { identity, quotas } = chargeOf(request)
+    const decision = store.consume(identity, quotas, 1)
+    if (decision instanceof Promise) decision.then((later) => apply(request, reply, later, quotas, next), next)
+    else apply(request, reply, decision, quotas, next)
+  }
+}
+
+const cachedFields = (): ((quotas: readonly Quota[]) => LimitFields) => {
+  const known = new WeakMap<readonly Quota[], LimitFields>()
+  return (quotas) => {
+    const cached = known.get(quotas)
+    if (cached) return cached
+    const fresh = createLimitFields(quotas)
+    known.set(quotas, fresh)
+    return fresh
+  }
+}
+
+/** Rounded up: a client that waits as long as it is told is let in. */
+const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
+  const limits = violated.map(({ limit, windowMs }) => `${limit} in ${windowMs / 1000} seconds`).join(' and ')
+  return new Problem('quota_exceeded', {
+    detail: `At most ${limits} are allowed here. ${Number.isFinite(seconds) ? `Try again in ${seconds} seconds.` : 'This request can never be allowed.'}`,
+    members: { 'violated-policies': violated.map((window) => window.name) },
+    ...(Number.isFinite(seconds) ? { retryAfterSeconds: seconds } : {}),
+  })
+}

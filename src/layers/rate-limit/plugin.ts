@@ -1,0 +1,74 @@
+import type { FastifyPluginCallback, RouteOptions } from 'fastify'
+
+import type { Observe } from '../../core/events.ts'
+import { wholeServer } from '../../core/plugin.ts'
+import type { Client, Principal } from '../../core/request.ts'
+import { type Charge, createLimiter } from './limiter.ts'
+import { type LimitDefaults, quotasOf, type RouteLimits, totalQuota } from './route-quotas.ts'
+import type { LimiterStore } from './store.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    limits?: RouteLimits
+  }
+}
+
+/** What the limiter reads of a request. */
+interface Counted {
+  readonly client: Client
+  readonly principal: Principal | null
+}
+
+interface Shared {
+  readonly store: LimiterStore
+  readonly observe: Observe
+}
+
+export interface TotalLimitOptions extends Shared {
+  /** Such as "20 per second; 3000 per hour". */
+  readonly total: string
+}
+
+const prefixIdentity = (client: Client): string => `prefix:${client.prefix}`
+
+/** What `total` counts for a client; also for what is refused before there is a request. */
+export const totalCharge = (total: string): ((client: Client) => Charge) => {
+  const quotas = [totalQuota(total)]
+  return (client) => ({ identity: prefixIdentity(client), quotas })
+}
+
+/** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
+export const totalLimit: FastifyPluginCallback<TotalLimitOptions> = wholeServer('total-limit', (app, { store, observe, total }, done) => {
+  const chargeOf = totalCharge(total)
+  app.addHook('onRequest', createLimiter({ store, observe, policy: 'total', chargeOf: (request) => chargeOf((request as Counted).client) }))
+  done()
+})
+
+export interface RouteLimitOptions extends Shared {
+  readonly defaults: LimitDefaults
+}
+
+/** Step 9: the quotas of the identity, decided together. A hook of each route, so that finding its quotas costs nothing per request. */
+export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer('route-limits', (app, { store, observe, defaults }, done) => {
+  app.addHook('onRoute', (route) => {
+    const name = routeName(route)
+    const quotas = quotasOf(name, route.config?.limits ?? {}, defaults)
+    if (quotas === undefined) return
+    const limit = createLimiter({
+      store,
+      observe,
+      policy: name,
+      chargeOf: (request) => {
+        const { client, principal } = request as Counted
+        return principal === null
+          ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
+          : { identity: `subject:${principal.subject}`, quotas: quotas.authenticated }
+      },
+    })
+    route.onRequest = [route.onRequest ?? [], limit].flat()
+  })
+  done()
+})
+
+/** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
+const routeName = (route: RouteOptions): string => `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`

@@ -1,0 +1,70 @@
+import type { FastifyPluginCallback, FastifyServerOptions } from 'fastify'
+
+import { Problem } from '../../core/errors.ts'
+import { wholeServer } from '../../core/plugin.ts'
+import { accepts } from './accept.ts'
+import { parseStrictJson, StrictJsonError } from './strict-json.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Bytes of the body that were read. */
+    bodyBytes: number
+  }
+  interface FastifyContextConfig {
+    /** What the route answers with; application/json unless said. */
+    produces?: string
+  }
+}
+
+/** Ajv as the schemas are meant: nothing is coerced, stripped or filled in, and a misspelt schema keyword stops the start. */
+export const ajvOptions: NonNullable<FastifyServerOptions['ajv']> = {
+  customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true, strict: true, allowUnionTypes: true, keywords: ['x-public'] },
+}
+
+/** Deeper than any document of this API; a parser's stack is not the client's to spend. */
+const maxDepth = 32
+
+const unsupported = new Problem('unsupported_media_type', {
+  detail: 'Send application/json in UTF-8, without Content-Encoding.',
+  headers: { 'accept-post': 'application/json' },
+})
+
+/**
+ * Step 11, before the schemas: bodies are JSON and nothing else. What a browser can send across sites without a preflight (forms, text/plain)
+ * is refused, so no such page can change anything here.
+ */
+export const validation: FastifyPluginCallback = wholeServer('validation', (app, _options, done) => {
+  app.decorateRequest('bodyBytes', 0)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, parsed) => {
+    request.bodyBytes = body.length
+    try {
+      parsed(null, parseStrictJson(body as Buffer, maxDepth))
+    } catch (error) {
+      const detail = error instanceof StrictJsonError ? error.message : 'The body cannot be read.'
+      parsed(new Problem('bad_request', { detail, cause: error }))
+    }
+  })
+
+  app.addHook('onRequest', (request, _reply, next) => {
+    const { headers } = request.raw
+    const accept = headers.accept
+    if (accept !== undefined && accept !== '*/*' && !accepts(accept, request.routeOptions.config?.produces ?? 'application/json')) {
+      next(new Problem('not_acceptable', { detail: 'This answers application/json.' }))
+    } else if (carriesBody(headers) && !isPlainJson(headers)) next(unsupported)
+    else next()
+  })
+  done()
+})
+
+type Headers = { readonly [name: string]: string | string[] | undefined }
+
+const carriesBody = (headers: Headers): boolean =>
+  headers['content-type'] !== undefined ||
+  headers['transfer-encoding'] !== undefined ||
+  (headers['content-length'] !== undefined && headers['content-length'] !== '0')
+
+/** Only the exact media type: parameters other than charset=utf-8, tabs and the like have let bodies slip past validation (CVE-2025-32442, CVE-2026-25223). */
+const isPlainJson = (headers: Headers): boolean =>
+  /^application\/json(; ?charset=(utf-8|"utf-8"))?$/i.test(String(headers['content-type'])) &&
+  (headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity')

@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Program } from './processes.ts'
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly body: string
 }

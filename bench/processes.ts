@@ -50,6 +50,10 @@ function launch(command: readonly string[], stdio: ('ignore' | 'pipe' | number)[
   return child
 }
 
+export function runningPids(): number[] {
+  return Array.from(children, ({ pid }) => pid).filter((pid) => pid !== undefined)
+}
+
 async function stopChild(child: ChildProcess): Promise<number | null> {
   if (child.exitCode === null && child.signalCode === null) {
     const exited = once(child, 'exit')

@@ -16,7 +16,7 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2
 }
 
-export interface Spread {
+interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number

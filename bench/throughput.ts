@@ -2,6 +2,7 @@
 import { type Machine, packageVersions } from './machine.ts'
 import type { Options } from './options.ts'
 import { filmgate, filmgateExists } from './peers/filmgate.ts'
+import { disturbance, watchOthers } from './others.ts'
 import { type Peer, programPeer, type RunningPeer } from './peers/peer.ts'
 import { type Goal, goal, type Outcome, whole } from './report.ts'
 import { spread } from './stats.ts'
@@ -28,6 +29,7 @@ interface Measurement {
   readonly refused: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly othersCores: number
 }
 
 interface Contender {
@@ -43,10 +45,13 @@ function choosePeers(wanted: readonly string[] | undefined): Peer[] {
 }
 
 async function measure(machine: Machine, { peer, running }: Contender, round: number, seconds: number): Promise<Measurement> {
+  const others = watchOthers()
   const run = await runWrk(machine, { port: running.port, seconds })
+  const othersCores = others()
   refuseFailures(`${peer.title}, round ${round}`, run)
   const { requests, status: refused, p50Ms, p99Ms } = run
-  return { round, peer: peer.file, requestsPerSecond: requestsPerSecond(run), requests, seconds: run.seconds, refused, p50Ms, p99Ms }
+  const speed = requestsPerSecond(run)
+  return { round, peer: peer.file, requestsPerSecond: speed, requests, seconds: run.seconds, refused, p50Ms, p99Ms, othersCores }
 }
 
 /** Round by round `over` / `under`, so that what slows the machine for a while slows both. */
@@ -101,7 +106,11 @@ export async function throughput(machine: Machine, options: Options): Promise<Ou
   return {
     headings: ['GET /', 'requests/s, median', 'min–max', '/ bare Fastify', 'min–max', 'p99 ms', 'body bytes'],
     rows: contenders.map((contender) => tableRow(contender, measurements)),
-    notes: [...missing, `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive; ratios within a round.`],
+    notes: [
+      ...missing,
+      ...disturbance(measurements.map((one) => one.othersCores)),
+      `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive; ratios within a round.`,
+    ],
     goals: judge(measurements),
     versions: packageVersions([...new Set(contenders.flatMap(({ peer }) => peer.packages))]),
     settings: { rounds, seconds, connections, warmUpSeconds },

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { FixedRateSummary } from './fixed-rate.ts'
 import { type Machine, onLoadCore, packageVersions } from './machine.ts'
 import type { Options } from './options.ts'
+import { disturbance, watchOthers } from './others.ts'
 import { raisedLimits, startFilmgate } from './peers/filmgate.ts'
 import { capture, temporaryFolder } from './processes.ts'
 import { goal, type Outcome, whole } from './report.ts'
@@ -29,6 +30,7 @@ interface Measurement extends FixedRateSummary {
   readonly votesPerSecond: number
   readonly votes: number
   readonly voteP99Ms: number
+  readonly othersCores: number
 }
 
 /** What one durable write costs on this disk, median of 200: the number behind votes per second. Refuses a disk that is none. */
@@ -66,13 +68,18 @@ async function vote(machine: Machine, port: number, seconds: number, votesPerSec
 
 async function measure(machine: Machine, port: number, round: number, phase: Phase, options: Options): Promise<Measurement> {
   const { seconds } = options
-  if (phase === 'quiet') return { round, phase, votesPerSecond: 0, votes: 0, voteP99Ms: 0, ...(await probe(machine, port, seconds)) }
+  const others = watchOthers()
+  if (phase === 'quiet') {
+    const summary = await probe(machine, port, seconds)
+    return { round, phase, votesPerSecond: 0, votes: 0, voteP99Ms: 0, othersCores: others(), ...summary }
+  }
   const pace = phase === 'paced' ? options.votesPerSecond : 0
   const [run, summary] = await Promise.all([
     vote(machine, port, seconds + 2 * marginSeconds, pace),
     pause(marginSeconds * 1000).then(() => probe(machine, port, seconds)),
   ])
-  return { round, phase, votesPerSecond: requestsPerSecond(run), votes: run.requests, voteP99Ms: run.p99Ms, ...summary }
+  const [votesPerSecond, votesCast, voteP99Ms] = [requestsPerSecond(run), run.requests, run.p99Ms]
+  return { round, phase, votesPerSecond, votes: votesCast, voteP99Ms, othersCores: others(), ...summary }
 }
 
 function of(measurements: readonly Measurement[], phase: Phase): Measurement[] {
@@ -131,6 +138,7 @@ export async function votes(machine: Machine, options: Options): Promise<Outcome
     headings: ['phase', 'votes/s', 'vote p99 ms', 'GET / p50 ms', 'GET / p99 ms', 'GET / max ms', 'sent late p99 ms', 'p99 / quiet'],
     rows: phases.map((phase) => tableRow(measurements, phase)),
     notes: [
+      ...disturbance(measurements.map((one) => one.othersCores)),
       `Medians of ${rounds} rounds. GET / at ${probesPerSecond}/s for ${seconds} s, timed from the moment it was due. ` +
         `Votes over ${connections} connections on ${films} films, every answer checked for "recorded":true; ` +
         `full = as fast as they can, paced = ${votesPerSecond}/s. One write with fdatasync: ${syncMs.toFixed(2)} ms.`,

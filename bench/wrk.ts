@@ -18,7 +18,7 @@ export interface WrkSummary {
   readonly counters: Readonly<Record<string, number>>
 }
 
-export interface Load {
+interface Load {
   readonly port: number
   readonly seconds: number
   /** A file of bench/; without one: plain GET /. */

@@ -1,6 +1,6 @@
-import type { FastifyPluginCallback, RouteOptions } from 'fastify'
+import type { FastifyPluginCallback, onRequestHookHandler, RouteOptions } from 'fastify'
 
-import { type Access, isAccess } from '../core/access.ts'
+import { type Access, isAccess, type Permission } from '../core/access.ts'
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { wholeServer } from '../core/plugin.ts'
@@ -15,32 +15,39 @@ declare module 'fastify' {
 
 export interface AuthorizationOptions {
   readonly observe: Observe
-  readonly principalOf: (request: { readonly principal?: Principal | null }) => Principal | null
+  /** What everybody may do, known or not. */
+  readonly publicPermissions: ReadonlySet<Permission>
 }
 
 /** Step 8, second half: closed by default. A route without `access` is a programming error that must not reach a client. */
 export const authorization: FastifyPluginCallback<AuthorizationOptions> = wholeServer('authorization', (app, options, done) => {
-  app.addHook('onRoute', requireAccess)
-  app.addHook('onRequest', (request, _reply, next) => {
-    // Only the 404 handler has no declared access; it does nothing that could be protected.
-    const access = request.is404 ? 'public' : request.routeOptions.config.access
-    if (access === 'public') {
-      next()
-      return
-    }
-    const principal = options.principalOf(request)
-    if (principal === null) {
-      next(new Problem('unauthenticated', { detail: 'Send "Authorization: Bearer" with an API key.', headers: { 'www-authenticate': 'Bearer realm="filmgate"' } }))
-    } else if (access === 'authenticated' || (access !== undefined && principal.permissions.has(access))) next()
-    else {
-      options.observe({ event: 'authz_fail', requestId: request.id, client: request.client?.prefix ?? null, subject: principal.subject, permission: access ?? 'none' })
-      next(new Problem('forbidden', { detail: 'These credentials do not allow this.' }))
-    }
+  app.addHook('onRoute', (route) => {
+    const access = requiredAccess(route)
+    if (access === 'public' || options.publicPermissions.has(access as Permission)) return
+    route.onRequest = [route.onRequest ?? [], createGuard(access, options.observe)].flat()
   })
   done()
 })
 
-const requireAccess = (route: RouteOptions): void => {
-  if (isAccess(route.config?.access)) return
-  throw new Error(`route ${String(route.method)} ${route.url} declares no access: set config.access to 'public', 'authenticated' or a permission`)
+/** A hook of each guarded route alone, so that public routes pay nothing. */
+const createGuard =
+  (access: Exclude<Access, 'public'>, observe: Observe): onRequestHookHandler =>
+  (request, _reply, next) => {
+    const principal = (request as { principal?: Principal | null }).principal ?? null
+    if (principal === null) next(anonymous)
+    else if (access === 'authenticated' || principal.permissions.has(access)) next()
+    else {
+      observe({ event: 'authz_fail', requestId: request.id, client: request.client?.prefix ?? null, subject: principal.subject, permission: access })
+      next(new Problem('forbidden', { detail: `These credentials do not carry the permission ${access}.` }))
+    }
+  }
+
+const anonymous = new Problem('unauthenticated', {
+  detail: 'Send "Authorization: Bearer" with an API key.',
+  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
+})
+
+const requiredAccess = ({ method, url, config }: RouteOptions): Access => {
+  if (isAccess(config?.access)) return config.access
+  throw new Error(`route ${String(method)} ${url} declares no access: set config.access to 'public', 'authenticated' or a permission`)
 }

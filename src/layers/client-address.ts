@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 
 import type { FastifyPluginCallback } from 'fastify'
 
-import { type AddressParts, clientPrefix, formatAddress, inCidr, parseAddress, parseCidr } from '../core/address.ts'
+import { type AddressParts, clientPrefix, formatAddress, inCidr, isLoopback, parseAddress, parseCidr } from '../core/address.ts'
 import { wholeServer } from '../core/plugin.ts'
 import type { Client } from '../core/request.ts'
 
@@ -26,17 +26,24 @@ export interface ClientAddresses {
 /** A longer chain than any real one; past it somebody is testing our patience. */
 const maxHops = 32
 
-interface Peer extends Client {
-  readonly trusted: boolean
+export interface ClientAddressOptions {
+  readonly trustedProxies: readonly string[]
+  /** Called once, when a loopback peer that nobody trusts sends X-Forwarded-For: a proxy that the configuration forgot. */
+  readonly onUntrustedProxy?: () => void
 }
 
-const nobody: Peer = { address: 'unknown', prefix: 'unknown', trusted: false }
+interface Peer extends Client {
+  readonly trusted: boolean
+  readonly loopback: boolean
+}
+
+const nobody: Peer = { address: 'unknown', prefix: 'unknown', trusted: false, loopback: false }
 
 /**
  * Who sends a request. `trustedProxies` are CIDRs; X-Forwarded-For is read from right to left, because each trusted proxy appends the
  * address it saw, while everything further left is whatever the client wrote. Throws on a malformed CIDR.
  */
-export const createClientAddresses = ({ trustedProxies }: { readonly trustedProxies: readonly string[] }): ClientAddresses => {
+export const createClientAddresses = ({ trustedProxies, onUntrustedProxy }: ClientAddressOptions): ClientAddresses => {
   const cidrs = trustedProxies.map((text) => {
     const cidr = parseCidr(text)
     if (cidr === undefined) throw new TypeError(`trustedProxies: ${JSON.stringify(text)} is not a CIDR such as 10.0.0.0/8`)
@@ -44,7 +51,9 @@ export const createClientAddresses = ({ trustedProxies }: { readonly trustedProx
   })
   const trusts = (parts: AddressParts): boolean => cidrs.some((cidr) => inCidr(parts, cidr))
   const describe = (parts: AddressParts | undefined): Peer =>
-    parts === undefined ? nobody : { address: formatAddress(parts), prefix: clientPrefix(parts), trusted: trusts(parts) }
+    parts === undefined
+      ? nobody
+      : { address: formatAddress(parts), prefix: clientPrefix(parts), trusted: trusts(parts), loopback: isLoopback(parts) }
 
   // A connection has one peer: what was parsed for its first request serves the others.
   const peers = new WeakMap<Socket, Peer>()
@@ -69,11 +78,21 @@ export const createClientAddresses = ({ trustedProxies }: { readonly trustedProx
     return client
   }
 
+  let warned = onUntrustedProxy === undefined
+  const warn = (): void => {
+    if (warned) return
+    warned = true
+    onUntrustedProxy?.()
+  }
+
   return {
     of: (request) => {
       const peer = peerOf(request.socket)
-      if (!peer.trusted) return peer
       const header = request.headers['x-forwarded-for']
+      if (!peer.trusted) {
+        if (header !== undefined && peer.loopback) warn()
+        return peer
+      }
       return header === undefined ? peer : forwarded(peer, String(header))
     },
     ofSocket: peerOf,
@@ -88,7 +107,7 @@ const withoutPort = (hop: string): string => /^\[([^\]]*)\](?::\d+)?$/.exec(hop)
 export const clientAddress: FastifyPluginCallback<{ readonly addresses: ClientAddresses }> = wholeServer(
   'client-address',
   (app, { addresses }, done) => {
-    app.decorateRequest('client', nobody as Client)
+    app.decorateRequest('client', null as unknown as Client)
     app.addHook('onRequest', (request, _reply, next) => {
       request.client = addresses.of(request.raw)
       next()

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import { isPermission, type Permission } from '../../core/access.ts'
+import type { Principal } from '../../core/request.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
 import { statement, template } from '../../db/unit.ts'
@@ -47,6 +48,14 @@ interface KeyRow {
   secret_hash: string
   scopes: string
 }
+
+/** What the authentication layer asks for a key. */
+export const createKeyLookup =
+  (keys: ApiKeyRepository) =>
+  async (id: string): Promise<{ secretHash: string; principal: Principal } | undefined> => {
+    const key = await keys.byId(id)
+    return key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
+  }
 
 /** A word that is no permission of this program grants nothing. */
 const parseScopes = (scopes: string): ReadonlySet<Permission> => new Set(scopes.split(' ').filter(isPermission))

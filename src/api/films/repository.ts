@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 
+import type { Clock } from '../../core/clock.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
 import { type Parameter, statement, template } from '../../db/unit.ts'
@@ -14,13 +15,15 @@ export interface FilmRepository {
   add(film: NewFilm): Promise<Film>
   /** False when there is no such film. */
   remove(id: number): Promise<boolean>
-  /** Fills an empty catalogue, all or nothing; false when it was not empty. */
+  /** Whether there never was a film. */
+  isUntouched(): Promise<boolean>
+  /** Fills an untouched catalogue, all or nothing; false when it is not one any more. */
   seed(films: readonly NewFilm[]): Promise<boolean>
 }
 
 const columns = ['id', 'name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating', 'likes', 'dislikes'] as const
 
-export const createFilmRepository = (database: Database, now: () => number): FilmRepository => {
+export const createFilmRepository = (database: Database, clock: Clock): FilmRepository => {
   const { reader, commit } = database
   const queries = compileQueries(reader)
 
@@ -28,7 +31,7 @@ export const createFilmRepository = (database: Database, now: () => number): Fil
 
   const picks = createPicks({
     byId,
-    now,
+    now: clock.monotonicMs,
     count: async () => (await reader.executeQuery<{ films: number }>(queries.count)).rows[0]?.films ?? 0,
     bySlots: async (slots) => (await reader.executeQuery<Film & { slot: number }>(queries.bySlots(slots))).rows,
   })
@@ -54,9 +57,10 @@ export const createFilmRepository = (database: Database, now: () => number): Fil
       written(outcome)
       return true
     },
+    isUntouched: async () => (await reader.executeQuery(queries.untouched)).rows.length === 1,
     seed: async (films) => {
       const inserts = chunksOf(films, 500).map((chunk, i) => statement(queries.insertMany(chunk, i * 500), chunk.length))
-      const outcome = await commit([statement(queries.seedCount({ films: films.length }), 1), ...inserts])
+      const outcome = await commit([statement(queries.seedCount({ films: films.length, at: clock.epochMs() }), 1), ...inserts])
       picks.forgetAll()
       if (outcome.result === 'conflict') return false
       written(outcome)
@@ -101,7 +105,11 @@ const compileQueries = (db: Kysely<Tables>) => {
     count: db.selectFrom('catalogue').select('films').compile(),
     byId: template<IdArgs>(['id'], ({ id }) => db.selectFrom('film').select(columns).where('id', '=', id)),
     grow: template<{ by: number }>(['by'], ({ by }) => db.updateTable('catalogue').set((e) => ({ films: e('films', '+', by) }))),
-    seedCount: template<{ films: number }>(['films'], ({ films }) => db.updateTable('catalogue').set({ films }).where('films', '=', 0)),
+    untouched: db.selectFrom('catalogue').select('id').where('films', '=', 0).where('seeded_at', 'is', null).compile(),
+    // Compare and swap: of two servers that start at once on one database, one imports.
+    seedCount: template<{ films: number; at: number }>(['films', 'at'], ({ films, at }) =>
+      db.updateTable('catalogue').set({ films, seeded_at: at }).where('films', '=', 0).where('seeded_at', 'is', null),
+    ),
     insert: template<FilmValues>(['name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating'], (film) =>
       db
         .insertInto('film')

@@ -8,7 +8,7 @@ export const films = (dialect: Dialect): Migration => ({
   async up(db: Kysely<unknown>) {
     await create(dialect, filmTable(dialect, db.schema.createTable('film')))
     await create(dialect, voteTable(dialect, db.schema.createTable('vote')), ', without rowid')
-    await create(dialect, catalogueTable(db.schema.createTable('catalogue')))
+    await create(dialect, catalogueTable(dialect, db.schema.createTable('catalogue')))
     await create(dialect, apiKeyTable(dialect, db.schema.createTable('api_key')))
     await sql`insert into catalogue (id, films) values (1, 0)`.execute(db)
   },
@@ -49,10 +49,11 @@ const voteTable = (dialect: Dialect, table: Table): Table =>
     .addColumn('voted_at', moment[dialect], (c) => c.notNull())
     .addPrimaryKeyConstraint('vote_key', ['film_id', 'voter'])
 
-const catalogueTable = (table: Table): Table =>
+const catalogueTable = (dialect: Dialect, table: Table): Table =>
   table
     .addColumn('id', 'integer', (c) => c.primaryKey().check(sql`id = 1`))
     .addColumn('films', 'integer', (c) => c.notNull().check(sql`films >= 0`))
+    .addColumn('seeded_at', moment[dialect])
 
 const apiKeyTable = (dialect: Dialect, table: Table): Table =>
   table

@@ -83,3 +83,8 @@ export const createPrettyFormat = (): FormatRecord => (r) => {
   const error = r.error === null ? '' : ` ${quote(r.error, 500)}`
   return `${time} ${r.status ?? '---'} ${r.method ?? '-'} ${path} ${r.durationMs.toFixed(1)} ms ${r.client ?? '-'}${r.principal === null ? '' : ` ${r.principal}`}${why}${error}\n`
 }
+
+/** The record of what was refused before it became a request. */
+export const unparsedRecord = (
+  known: Pick<AccessRecord, 'epochMs' | 'requestId' | 'method' | 'path' | 'status' | 'bytesOut' | 'client' | 'verdict'>,
+): AccessRecord => ({ ...known, traceId: null, route: null, durationMs: 0, bytesIn: 0, principal: null, userAgent: null, error: null })

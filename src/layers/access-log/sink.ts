@@ -12,7 +12,7 @@ export interface LogSink {
  * When the reader of a pipe is gone or blocked, at most 16 MiB wait and the rest is dropped: the API goes on.
  */
 export const openLogSink = (fileDescriptor: number): LogSink => {
-  const destination = pino.destination({ dest: fileDescriptor, sync: false, minLength: 64 * 1024, maxLength: 16 * 1024 * 1024, periodicFlush: 100 })
+  const destination = pino.destination({ dest: fileDescriptor, sync: false, minLength: 64 * 1024, maxWrite: 256 * 1024, maxLength: 16 * 1024 * 1024, periodicFlush: 100 })
   // EPIPE and the like must not end the process; there is no place left to report them to.
   destination.on('error', () => undefined)
   const flush = (): void => {

@@ -176,13 +176,14 @@ export class EventLog {
 
   #moveTo(sizeClass: number): void {
     const from = this.#chunk
-    const places = Array.from({ length: this.count }, (_, index) => this.#at(index))
+    const [start, mask, head] = [this.#start, this.#mask, this.#head]
     this.#lieOn(this.#slabs.acquire(sizeClass))
     this.#head = 0
-    for (const [index, place] of places.entries()) {
-      const at = this.#at(index)
-      this.#chunk[at] = from[place]!
-      if (this.#entryShift === 1) this.#chunk[at + 1] = from[place + 1]!
+    for (let index = 0; index < this.count; index++) {
+      const there = start + (((head + index) & mask) << this.#entryShift)
+      const here = this.#at(index)
+      this.#chunk[here] = from[there]!
+      if (this.#entryShift === 1) this.#chunk[here + 1] = from[there + 1]!
     }
   }
 }

@@ -23,7 +23,13 @@ export interface Charge {
 export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptions): onRequestHookHandler => {
   const fieldsOf = cachedFields()
 
-  const apply = (request: FastifyRequest, reply: FastifyReply, decision: Decision, quotas: readonly Quota[], next: (error?: Error) => void): void => {
+  const apply = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    decision: Decision,
+    quotas: readonly Quota[],
+    next: (error?: Error) => void,
+  ): void => {
     const fields = fieldsOf(quotas)
     reply.header('ratelimit-policy', fields.policy)
     reply.header('ratelimit', fields.rateLimit(decision))

@@ -49,26 +49,29 @@ export interface RouteLimitOptions extends Shared {
 }
 
 /** Step 9: the quotas of the identity, decided together. A hook of each route, so that finding its quotas costs nothing per request. */
-export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer('route-limits', (app, { store, observe, defaults }, done) => {
-  app.addHook('onRoute', (route) => {
-    const name = routeName(route)
-    const quotas = quotasOf(name, route.config?.limits ?? {}, defaults)
-    if (quotas === undefined) return
-    const limit = createLimiter({
-      store,
-      observe,
-      policy: name,
-      chargeOf: (request) => {
-        const { client, principal } = request as Counted
-        return principal === null
-          ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
-          : { identity: `subject:${principal.subject}`, quotas: quotas.authenticated }
-      },
+export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer(
+  'route-limits',
+  (app, { store, observe, defaults }, done) => {
+    app.addHook('onRoute', (route) => {
+      const name = routeName(route)
+      const quotas = quotasOf(name, route.config?.limits ?? {}, defaults)
+      if (quotas === undefined) return
+      const limit = createLimiter({
+        store,
+        observe,
+        policy: name,
+        chargeOf: (request) => {
+          const { client, principal } = request as Counted
+          return principal === null
+            ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
+            : { identity: `subject:${principal.subject}`, quotas: quotas.authenticated }
+        },
+      })
+      route.onRequest = [route.onRequest ?? [], limit].flat()
     })
-    route.onRequest = [route.onRequest ?? [], limit].flat()
-  })
-  done()
-})
+    done()
+  },
+)
 
 /** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
 const routeName = (route: RouteOptions): string => `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`

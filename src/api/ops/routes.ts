@@ -1,0 +1,50 @@
+import { statfs } from 'node:fs/promises'
+
+import type { FastifyInstance } from 'fastify'
+
+import type { Database } from '../../db/open.ts'
+
+export interface OpsOptions {
+  readonly database: Database
+  readonly dataDir: string
+  /** Findings of the process itself that make it worth a look though it serves, such as an untrusted proxy. */
+  readonly warnings: () => readonly string[]
+}
+
+/** Below this SQLite soon cannot grow its log, and votes start to fail. */
+const minFreeBytes = 64 * 1024 * 1024
+
+interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail?: string
+}
+
+/** For the orchestrator and the operator, on the ops listener alone. */
+export const opsRoutes = (app: FastifyInstance, { database, dataDir, warnings }: OpsOptions): void => {
+  const config = { access: 'public', limits: 'none' } as const
+
+  app.get('/livez', { config }, (_request, reply) => reply.send({ status: 'ok' }))
+
+  app.get('/readyz', { config }, async (_request, reply) => {
+    const checks = [await writable(database), await disk(dataDir)]
+    const ok = checks.every((check) => check.ok)
+    return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: warnings() })
+  })
+}
+
+/** A durable write, because a database that can only be read is not ready to take votes. */
+const writable = async (database: Database): Promise<Check> => {
+  try {
+    await database.probe()
+    return { name: 'database', ok: true }
+  } catch (error) {
+    return { name: 'database', ok: false, detail: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+const disk = async (dataDir: string): Promise<Check> => {
+  const { bavail, bsize } = await statfs(dataDir)
+  const freeMib = Math.floor((bavail * bsize) / (1024 * 1024))
+  return { name: 'disk', ok: bavail * bsize >= minFreeBytes, detail: `${freeMib} MiB free` }
+}

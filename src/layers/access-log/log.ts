@@ -1,0 +1,68 @@
+import type { SecurityEvent, SecurityEventName } from '../../core/events.ts'
+import type { Clock } from '../../core/clock.ts'
+import { quote } from './escape.ts'
+import { type AccessRecord, createJsonFormat, createPrettyFormat, levelOf, type LogLevel } from './record.ts'
+import type { LogSink } from './sink.ts'
+
+export interface Log {
+  access(record: AccessRecord): void
+  event(event: SecurityEvent): void
+  /** What only an operator needs to know; members hold no secrets. */
+  note(level: LogLevel, message: string, members?: Readonly<Record<string, string | number>>): void
+}
+
+export interface LogOptions {
+  readonly sink: LogSink
+  readonly clock: Clock
+  readonly level: LogLevel | 'trace'
+  readonly format: 'json' | 'pretty'
+}
+
+const ranks = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, fatal: 5 } as const
+
+/** How loud each event is. */
+export const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
+  sys_startup: 'info',
+  sys_shutdown: 'info',
+  sys_crash: 'fatal',
+  sys_store_failure: 'error',
+  sys_store_recovered: 'info',
+  authn_login_fail: 'warn',
+  authz_fail: 'warn',
+  excess_rate_limit_exceeded: 'warn',
+  input_validation_fail: 'warn',
+  malicious_extraneous: 'warn',
+}
+
+export const createLog = ({ sink, clock, level, format }: LogOptions): Log => {
+  const least = ranks[level]
+  const formatRecord = format === 'json' ? createJsonFormat() : createPrettyFormat()
+
+  const line = (lineLevel: LogLevel, message: string, members: object): void => {
+    if (ranks[lineLevel] < least) return
+    const time = new Date(clock.epochMs()).toISOString()
+    const shown = Object.entries(members).map(([name, value]) => [name, quoted(value)] as const)
+    sink.write(
+      format === 'json'
+        ? `{"time":"${time}","level":"${lineLevel}","msg":${quote(message, 500)}${shown.map(([name, value]) => `,"${name}":${value}`).join('')}}\n`
+        : `${time.slice(11, 23)} ${lineLevel} ${message}${shown.map(([name, value]) => ` ${name}=${value}`).join('')}\n`,
+    )
+  }
+
+  return {
+    access: (record) => {
+      if (ranks[levelOf(record)] >= least) sink.write(formatRecord(record))
+    },
+    event: ({ event, ...facts }) => {
+      const { requestId, ...members } = facts as { requestId?: string | null }
+      line(eventLevels[event], 'event', { event, ...(requestId === undefined ? {} : { request_id: requestId }), ...members })
+    },
+    note: (noteLevel, message, members = {}) => line(noteLevel, message, members),
+  }
+}
+
+const quoted = (value: unknown): string => {
+  if (typeof value === 'string') return quote(value, 1000)
+  if (Array.isArray(value)) return `[${value.map(quoted).join(',')}]`
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'null'
+}

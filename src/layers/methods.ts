@@ -1,0 +1,51 @@
+import { METHODS } from 'node:http'
+
+import type { FastifyInstance } from 'fastify'
+
+import { Problem } from '../core/errors.ts'
+
+/** What `filmgate routes` and the tests see of a route. */
+export interface RouteEntry {
+  readonly method: string
+  readonly url: string
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+/** Collects every route that is added from now on. */
+export const collectRoutes = (app: FastifyInstance): readonly RouteEntry[] => {
+  const routes: RouteEntry[] = []
+  app.addHook('onRoute', ({ method, url, config }) => {
+    for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config } })
+  })
+  return routes
+}
+
+/** Every method that Node's parser lets through, CONNECT apart (it never becomes a request). */
+export const teachAllMethods = (app: FastifyInstance): void => {
+  for (const method of METHODS) if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
+}
+
+/**
+ * For each known URL: OPTIONS says which methods there are, and every other method is 405 with Allow (RFC 9110 section 15.5.6). They are
+ * routes of their own, so they cost a good request nothing, and answer before a body is read. Call it when all routes are there.
+ */
+export const addMethodAnswers = (app: FastifyInstance, routes: readonly RouteEntry[]): void => {
+  const methodsByUrl = Map.groupBy([...routes], (route) => route.url)
+  for (const [url, known] of methodsByUrl) {
+    const methods = known.map((route) => route.method)
+    const allow = [...new Set([...methods, 'OPTIONS'])].toSorted().join(', ')
+    const refused = new Problem('method_not_allowed', { detail: `This answers ${allow}.`, headers: { allow } })
+    const others = app.supportedMethods.filter((method) => !methods.includes(method))
+    const config = { access: 'public', limits: 'none' } as const
+    app.route({
+      method: others.filter((method) => method !== 'OPTIONS'),
+      url,
+      config,
+      onRequest: (_request, _reply, next) => next(refused),
+      handler: () => undefined,
+    })
+    if (methods.includes('OPTIONS')) continue
+    // CORS is closed: no Access-Control field, so a browser takes this as a refusal of its preflight.
+    app.route({ method: 'OPTIONS', url, config, onRequest: (_request, reply) => void reply.code(204).header('allow', allow).send(), handler: () => undefined })
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Which Host fields are ours. A page of a stranger whose name resolves to 127.0.0.1 (DNS rebinding) still sends its own name in Host, so a
+ * server that answers to any name hands its data to that page.
+ */
+export interface AllowedHosts {
+  /** `name` or `name:port`; a name without a port is allowed on any port. */
+  readonly hosts: readonly string[]
+}
+
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
+
+export const createHostCheck = ({ hosts }: AllowedHosts): ((host: string) => boolean) => {
+  const allowed = new Set([...loopbackNames, ...hosts].map((host) => host.toLowerCase()))
+  let lastAllowed = ''
+  return (host) => {
+    if (host === lastAllowed) return true
+    const text = host.toLowerCase()
+    const name = /^(\[[0-9a-f:.]+\]|[^:]*)(?::[0-9]{1,5})?$/.exec(text)?.[1]
+    if (name === undefined || !(allowed.has(name) || allowed.has(text))) return false
+    lastAllowed = host
+    return true
+  }
+}

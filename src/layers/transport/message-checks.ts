@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http'
+
+import { Problem } from '../../core/errors.ts'
+import { targetAuthority, targetFault } from './target.ts'
+
+const missingHost = new Problem('bad_request', { detail: 'Send one Host field.' })
+const twice = new Problem('bad_request', { detail: 'Send Host, Authorization and Content-Type at most once each.' })
+const misdirected = new Problem('misdirected_request', { detail: 'This server does not answer for that host.' })
+const expectation = new Problem('expectation_failed', { detail: 'The only expectation that is met is 100-continue.' })
+
+/** What is wrong with a parsed message before anybody looks at its meaning; undefined when nothing is. */
+export const createMessageChecks =
+  (isAllowedHost: (host: string) => boolean): ((request: IncomingMessage) => Problem | undefined) =>
+  (request) => {
+    const { host, expect } = request.headers
+    if (hasTwice(request.rawHeaders)) return twice
+    if (host === undefined || host === '') return missingHost
+    if (!isAllowedHost(host)) return misdirected
+    const authority = targetAuthority((request as { originalUrl?: string }).originalUrl ?? '/')
+    if (authority !== undefined && !isAllowedHost(authority)) return misdirected
+    if (expect !== undefined && !/^100-continue$/i.test(expect)) return expectation
+    return targetFault(request)
+  }
+
+/**
+ * Node keeps the first of two such fields and drops the other; a proxy in front may have looked at the other one. The lengths come first
+ * because this runs for every field of every request.
+ */
+const hasTwice = (rawHeaders: readonly string[]): boolean => {
+  let seen = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const bit = singleFields.get(name.length)
+    if (bit === undefined || name.toLowerCase() !== bit.name) continue
+    if ((seen & bit.mask) !== 0) return true
+    seen |= bit.mask
+  }
+  return false
+}
+
+const singleFields = new Map(['host', 'authorization', 'content-type'].map((name, i) => [name.length, { name, mask: 1 << i }]))

@@ -1,0 +1,84 @@
+import type { IncomingMessage, Server } from 'node:http'
+
+import type { FastifyHttpOptions, FastifyPluginCallback, preParsingHookHandler } from 'fastify'
+
+import type { Problem } from '../../core/errors.ts'
+import type { Observe } from '../../core/events.ts'
+import { wholeServer } from '../../core/plugin.ts'
+import type { createSockets } from './sockets.ts'
+import { originTarget } from './target.ts'
+
+export interface Deadlines {
+  readonly bodyLimitBytes: number
+  readonly headerTimeoutMs: number
+  readonly requestTimeoutMs: number
+}
+
+/** The options of `Fastify()` that make the transport strict. Node looks at its deadlines only so often, hence the short interval. */
+export const transportOptions = (deadlines: Deadlines) =>
+  ({
+    bodyLimit: deadlines.bodyLimitBytes,
+    requestTimeout: deadlines.requestTimeoutMs,
+    http: {
+      headersTimeout: deadlines.headerTimeoutMs,
+      connectionsCheckingInterval: 250,
+      maxHeaderSize: 16_384,
+      // Answered by the hooks, so that a missing Host is refused with a problem document and logged.
+      requireHostHeader: false,
+    },
+    return503OnClosing: false,
+    rewriteUrl: originTarget,
+    routerOptions: {
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      // Schemas bound the parameters; the router's own refusal would run no hook.
+      maxParamLength: 16_384,
+      allowUnsafeRegex: false,
+    },
+  }) satisfies FastifyHttpOptions<Server>
+
+export interface TransportOptions {
+  readonly sockets: Pick<ReturnType<typeof createSockets>, 'opened'>
+}
+
+export interface MessageChecksOptions {
+  readonly check: (request: IncomingMessage) => Problem | undefined
+  readonly observe: Observe
+}
+
+/** Remembers which answer is due on a connection; first of all hooks, so that a body that breaks off always finds its request. */
+export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('transport', (app, { sockets }, done) => {
+  app.addHook('onRequest', (request, reply, next) => {
+    sockets.opened(request.raw, reply.raw)
+    next()
+  })
+  app.addHook('onRoute', (route) => {
+    const methods = [route.method].flat()
+    if (!methods.some((method) => bodyMethods.has(method))) return
+    route.preParsing = [route.preParsing ?? [], sendContinue].flat()
+  })
+  done()
+})
+
+/** Only here: a request that was refused before never gets to send its body. */
+const sendContinue: preParsingHookHandler = (request, reply, payload, next) => {
+  if (request.raw.headers.expect !== undefined && request.raw.httpVersion === '1.1') reply.raw.writeContinue()
+  next(null, payload)
+}
+
+const bodyMethods: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
+/** Refuses what the message itself makes impossible: its host, its target, doubled fields, expectations. After `total`, so that it counts. */
+export const messageChecks: FastifyPluginCallback<MessageChecksOptions> = wholeServer('message-checks', (app, { check, observe }, done) => {
+  app.addHook('onRequest', (request, _reply, next) => {
+    const problem = check(request.raw)
+    if (problem === undefined) {
+      next()
+      return
+    }
+    observe({ event: 'malicious_extraneous', requestId: request.id, client: request.client?.prefix ?? null, reason: problem.code })
+    next(problem)
+  })
+  done()
+})

@@ -51,7 +51,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
   const masterKey = openMasterKey(dataDir, config.secrets.key)
-  const database = await openDatabase(dataDir)
+  const database = await openDatabase(dataDir, observe)
   const keys = createApiKeyRepository(database, clock.epochMs)
   const films = createFilmRepository(database, clock)
   const starterKeyPath = await openStarterKey(dataDir, keys)

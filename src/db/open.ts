@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 
+import type { Observe } from '../core/events.ts'
 import { openGroupCommit } from './group-commit.ts'
 import { films } from './migrations/0001-films.ts'
 import { createSqliteDialect, openConnection } from './sqlite.ts'
 import type { Tables } from './tables.ts'
 import type { Commit, Dialect } from './unit.ts'
+import { watchCommits } from './watch.ts'
 
 export interface Database {
   /** Reads only: its connection cannot write. */
@@ -19,10 +21,11 @@ export interface Database {
 }
 
 /** Opens, and migrates to the newest schema, the SQLite file in `dataDir`. The folder must exist. */
-export const openDatabase = async (dataDir: string): Promise<Database> => {
+export const openDatabase = async (dataDir: string, observe: Observe = () => undefined): Promise<Database> => {
   const file = join(dataDir, 'filmgate.db')
   await migrate(file)
   const writer = await openGroupCommit(file)
+  const commit = watchCommits(writer.commit, 'sqlite', observe)
   const reader = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, true)) })
   const touch = reader
     .updateTable('catalogue')
@@ -30,9 +33,9 @@ export const openDatabase = async (dataDir: string): Promise<Database> => {
     .compile()
   return {
     reader,
-    commit: writer.commit,
+    commit,
     probe: async () => {
-      const outcome = await writer.commit([{ sql: touch.sql, parameters: [] }])
+      const outcome = await commit([{ sql: touch.sql, parameters: [] }])
       if (outcome.result !== 'committed') throw new Error(outcome.result === 'unavailable' ? outcome.reason : outcome.result)
     },
     close: async () => {

@@ -108,7 +108,7 @@ const needsPrincipal = new Problem('unauthenticated', {
 /** A strong validator over the representation (RFC 9110 section 8.8.3); 304 where the client already has it. */
 const answerCacheable = (request: FastifyRequest, reply: FastifyReply, film: Film): FastifyReply => {
   const etag = `"${createHash('sha256').update(JSON.stringify(film)).digest('base64url').slice(0, 22)}"`
-  void reply.headers({ etag, 'cache-control': request.principal === null ? 'no-cache' : 'no-store' })
+  void reply.headers({ etag, vary: 'Authorization', 'cache-control': request.principal === null ? 'no-cache' : 'no-store' })
   return matches(request.headers['if-none-match'], etag) ? reply.code(304).send() : reply.send(film)
 }
 

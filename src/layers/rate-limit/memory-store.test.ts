@@ -119,14 +119,29 @@ describe('one window', () => {
     }
   })
 
-  test('a clock that goes back admits nothing more and breaks nothing', () => {
+  test('a coarse window names the moment at which it gives back, also after that moment moved', () => {
     const at = bench()
-    const quotas = [quota('5 per minute')]
-    assert.equal(admitted(at.store, quotas, 10), 5)
-    at.nowMs -= 900
-    assert.equal(admitted(at.store, quotas, 10), 0)
-    at.nowMs += 900 + minuteMs
-    assert.equal(admitted(at.store, quotas, 10), 5)
+    const quotas = [quota('300 per minute')]
+    const resetMs = (): number => at.store.consume('client', quotas, 1).states[0]!.resetMs
+    at.nowMs = 60_000
+    assert.equal(resetMs(), minuteMs)
+    at.nowMs = 60_900
+    assert.equal(resetMs(), minuteMs)
+    at.nowMs = 61_000
+    assert.equal(resetMs(), minuteMs - 100)
+  })
+
+  test('for a clock that goes back time stands still: nothing counts for less or longer', () => {
+    const at = bench()
+    const quotas = [quota('3 per second')]
+    at.nowMs = 2000
+    assert.equal(admitted(at.store, quotas, 1), 1)
+    at.nowMs = 1100
+    assert.equal(admitted(at.store, quotas, 1), 1)
+    at.nowMs = 2150
+    assert.equal(admitted(at.store, quotas, 3), 1)
+    at.nowMs = 3000
+    assert.equal(admitted(at.store, quotas, 3), 2)
   })
 })
 

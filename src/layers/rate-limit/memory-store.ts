@@ -34,7 +34,8 @@ const logsPerClient = 4
  * Windows with limits up to 256 are exact: an event counts while less than `windowMs` milliseconds have passed. Windows with more count
  * by sixtieths of the window, an event for up to one sixtieth too long. Neither ever admits more than the limit in any span.
  *
- * A log takes about 65 bytes for up to four events (two sixtieths), and never more than 2.1 KB: `capacity` times that is the bound.
+ * A log takes 60 bytes, or up to 85 just after the table grew, for up to four events (two sixtieths of a window), and 2.1 KB at most, for
+ * 129 events and more. `capacity` times that is the bound.
  * Throws a RangeError for a cost or a window that means nothing and for two quotas of one scope in one decision.
  */
 export const createMemoryStore = (options: MemoryStoreOptions): MemoryStore => new SlidingWindows(options)

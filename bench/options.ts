@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-export const usage = `npm run bench -- [throughput | votes | memory] [options]
+const usage = `npm run bench -- [throughput | votes | memory] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 
@@ -30,7 +30,10 @@ const tls = false
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
   const { config, clock, limiterStore: store, log, observe } = options
-  const addresses = layers.createClientAddresses({ trustedProxies: config.server.trustedProxies, onUntrustedProxy: options.onUntrustedProxy })
+  const addresses = layers.createClientAddresses({
+    trustedProxies: config.server.trustedProxies,
+    onUntrustedProxy: options.onUntrustedProxy,
+  })
   const isTrusted = (request: IncomingMessage): boolean => addresses.isTrusted(request.socket)
   const genReqId = layers.createRequestIds(isTrusted)
   const sockets = createSockets(options, addresses, genReqId)
@@ -43,7 +46,10 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.accessLog, { clock, isTrusted, write: log.access, outcome })
   await server.register(layers.securityHeaders, { tls })
   await server.register(layers.totalLimit, { store, observe, total: config.limits.total })
-  await server.register(layers.messageChecks, { observe, check: layers.createMessageChecks(layers.createHostCheck({ hosts: servedHosts(config) })) })
+  await server.register(layers.messageChecks, {
+    observe,
+    check: layers.createMessageChecks(layers.createHostCheck({ hosts: servedHosts(config) })),
+  })
   await server.register(layers.problems, { observe })
   // 8 to 11: who it is, what they may do, how often, and with what.
   await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
@@ -65,11 +71,18 @@ export interface OpsAppOptions extends OpsOptions {
 /** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. */
 export const buildOpsApp = async ({ config, observe, ...ops }: OpsAppOptions): Promise<FastifyInstance> => {
   const addresses = layers.createClientAddresses({ trustedProxies: [] })
-  const server = createServer(config, layers.createRequestIds(() => false), undefined)
+  const server = createServer(
+    config,
+    layers.createRequestIds(() => false),
+    undefined,
+  )
   const routes = layers.collectRoutes(server)
   await server.register(layers.clientAddress, { addresses })
   await server.register(layers.securityHeaders, { tls })
-  await server.register(layers.messageChecks, { observe, check: layers.createMessageChecks(layers.createHostCheck({ hosts: [config.ops.host] })) })
+  await server.register(layers.messageChecks, {
+    observe,
+    check: layers.createMessageChecks(layers.createHostCheck({ hosts: [config.ops.host] })),
+  })
   await server.register(layers.problems, { observe })
   await server.register(layers.authorization, { observe, publicPermissions: new Set<never>() })
   await server.register(layers.validation)
@@ -83,14 +96,23 @@ type Sockets = ReturnType<typeof layers.createSockets>
 
 const createServer = (config: Config, genReqId: (request: IncomingMessage) => string, sockets: Sockets | undefined): FastifyInstance => {
   const clientErrorHandler = sockets === undefined ? {} : { clientErrorHandler: sockets.onClientError }
-  const server: FastifyInstance = Fastify({ ...layers.transportOptions(config.server), ajv: layers.ajvOptions, genReqId, ...clientErrorHandler })
+  const server: FastifyInstance = Fastify({
+    ...layers.transportOptions(config.server),
+    ajv: layers.ajvOptions,
+    genReqId,
+    ...clientErrorHandler,
+  })
   layers.teachAllMethods(server)
-  sockets?.attach(server.server as Server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
+  sockets?.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
   return server
 }
 
 /** What is refused before there is a request: counted in `total`, observed, logged and answered like the rest. */
-const createSockets = ({ config, clock, limiterStore, log, observe }: AppOptions, addresses: layers.ClientAddresses, newRequestId: (request: IncomingMessage) => string): Sockets => {
+const createSockets = (
+  { config, clock, limiterStore, log, observe }: AppOptions,
+  addresses: layers.ClientAddresses,
+  newRequestId: (request: IncomingMessage) => string,
+): Sockets => {
   const chargeOf = layers.totalCharge(config.limits.total)
   const fields = layers.securityHeaderFields({ tls })
   return layers.createSockets({
@@ -105,7 +127,18 @@ const createSockets = ({ config, clock, limiterStore, log, observe }: AppOptions
       void limiterStore.consume(identity, quotas, 1)
       observe({ event: 'malicious_extraneous', requestId, client: client.prefix, reason: problem.code })
       const answer = layers.rawAnswer(problem, requestId, fields)
-      log.access(layers.unparsedRecord({ epochMs: clock.epochMs(), requestId, method, path: target, status: problem.statusCode, bytesOut: answer.length, client: client.address, verdict: problem.code }))
+      log.access(
+        layers.unparsedRecord({
+          epochMs: clock.epochMs(),
+          requestId,
+          method,
+          path: target,
+          status: problem.statusCode,
+          bytesOut: answer.length,
+          client: client.address,
+          verdict: problem.code,
+        }),
+      )
       return answer
     },
   })
@@ -118,11 +151,15 @@ const outcome = (request: FastifyRequest) => {
     client: request.client.address,
     principal: request.principal?.subject ?? null,
     verdict: refusal?.code ?? 'ok',
-    error: cause === undefined ? null : cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
+    error: cause === undefined ? null : cause instanceof Error ? (cause.stack ?? cause.message) : JSON.stringify(cause),
     bytesIn: request.bodyBytes,
   }
 }
 
-const servedHosts = ({ server }: Config): string[] => [server.host, ...server.hosts, ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host])]
+const servedHosts = ({ server }: Config): string[] => [
+  server.host,
+  ...server.hosts,
+  ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host]),
+]
 
 const limitDefaults = ({ limits }: Config) => ({ anonymous: limits.default, authenticated: limits.authenticated, overrides: limits.routes })

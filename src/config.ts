@@ -7,9 +7,9 @@ import { fields, routesName, type Config, type Field, type KeyName, type Origin 
 import { readToml, type Setting, type Settings } from './config/toml-file.ts'
 import { pathName } from './config/toml-lines.ts'
 
-export { describeConfig, type DescribedValue } from './config/describe.ts'
-export { ConfigError, formatConfigErrors, type ConfigMistake } from './config/errors.ts'
-export type { Config, Origin, RouteLimits } from './config/keys.ts'
+export { describeConfig } from './config/describe.ts'
+export { ConfigError, formatConfigErrors } from './config/errors.ts'
+export type { Config } from './config/keys.ts'
 
 export interface LoadOptions {
   /** `process.env`, or another in tests. */
@@ -50,15 +50,17 @@ type Routes = Settings['routes']
 function readConfigFile({ env, cwd, configPath }: LoadOptions, report: Report): Settings | undefined {
   const named = configPath ?? env['FILMGATE_CONFIG']
   const label = named ?? 'filmgate.toml'
+  let text: string
   try {
-    return readToml(readText(cwd, label), label, report)
+    text = readText(cwd, label)
   } catch (error) {
-    const reason = error instanceof Unreadable ? error : new Unreadable(error)
-    if (named === undefined && reason.code === 'ENOENT') return { values: new Map(), routes: new Map() }
+    const { code, message } = error as Unreadable
+    if (named === undefined && code === 'ENOENT') return { values: new Map(), routes: new Map() }
     const byVariable = configPath === undefined && named !== undefined
-    report({ key: '', message: `cannot read ${JSON.stringify(label)}: ${reason.message}`, source: byVariable ? 'FILMGATE_CONFIG' : label })
+    report({ key: '', message: `cannot read ${JSON.stringify(label)}: ${message}`, source: byVariable ? 'FILMGATE_CONFIG' : label })
     return undefined
   }
+  return readToml(text, label, report)
 }
 
 const reasons: ReadonlyMap<string, string> = new Map([

@@ -8,26 +8,26 @@ import { createFilmRepository } from './api/films/repository.ts'
 import { importStarterFilms } from './api/films/starter-films.ts'
 import { createVoteRepository } from './api/votes/repository.ts'
 import { buildApp, buildOpsApp } from './app.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { openMasterKey } from './credentials/master-key.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
 import { openDatabase } from './db/open.ts'
-import { createLog, createMemoryStore, LimitSyntaxError, type LogSink, openLogSink, parseLimits } from './layers/index.ts'
-import { welcome } from './welcome.ts'
+import { createLog, createMemoryStore, LimitSyntaxError, type LogSink, openLogSink, parseLimits, type RouteEntry } from './layers/index.ts'
 
 /** How long a stop waits for answers in flight. */
 const drainMs = 10_000
 
 export interface ServeOptions {
   readonly config: Config
-  /** For people: progress and the first-steps text. The log has its own descriptor. */
+  /** For people: progress and warnings. The log has a descriptor of its own. */
   readonly print: (text: string) => void
 }
 
 export interface Serving {
   readonly address: string
   readonly opsAddress: string
+  readonly starterKeyPath: string
   /** Stops accepting, answers what is in flight (10 s at most), writes what is waiting, flushes the log. */
   stop(reason: string): Promise<void>
 }
@@ -70,28 +70,43 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
     voterId: createVoterIds(masterKey.derive('voter')),
     lookupKey: createKeyLookup(keys),
     onUntrustedProxy: () => {
-      const warning = 'X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'
+      const warning =
+        'X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'
       warnings.push(warning)
       log.note('warn', warning)
       print(`WARNING: ${warning}\n`)
     },
   })
+  refuseUnknownRoutes(config, app.routes)
   const opsApp = await buildOpsApp({ config, observe, database, dataDir, warnings: () => warnings })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
   observe({ event: 'sys_startup', address })
-  print(welcome({ address, opsAddress, config, starterKeyPath }))
 
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
     await drain(app.server)
     await drain(opsApp)
-    await limiterStore.close()
+    limiterStore.close()
     await database.close()
     sink.flush()
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
-  return { address, opsAddress, stop }
+  return { address, opsAddress, starterKeyPath, stop }
+}
+
+/** A limit for a route that does not exist protects nothing: most likely its name is misspelt. */
+const refuseUnknownRoutes = (config: Config, routes: readonly RouteEntry[]): void => {
+  const names = new Set(routes.map(({ method, url }) => `${method} ${url}`))
+  const unknown = Object.keys(config.limits.routes).filter((name) => !names.has(name))
+  if (unknown.length === 0) return
+  throw new ConfigError(
+    unknown.map((name) => ({
+      key: `limits.routes.${JSON.stringify(name)}`,
+      message: 'names no route; filmgate limits the routes "METHOD /path" of this API',
+      source: config.origins.get(`limits.routes.${JSON.stringify(name)}`) ?? 'filmgate.toml',
+    })),
+  )
 }
 
 /** Created for its owner alone; a folder that others could read before is closed. */

@@ -112,7 +112,8 @@ test('a port is accepted from the environment exactly as from the file', () => {
 })
 
 test('the nearest name of a known one is itself, and of one with a letter changed too', () => {
-  const names = fields.map((field) => field.name)
+  // server.hosts less its last letter is as near to server.host.
+  const names = fields.map((field) => field.name).filter((known) => known !== 'server.hosts')
   fc.assert(
     fc.property(fc.constantFrom(...names), fc.nat(60), (known, at) => {
       assert.equal(nearest(known, names), known)

@@ -27,6 +27,11 @@ function refusal(env: Record<string, string>, toml?: string): ConfigError {
   throw new Error('not refused')
 }
 
+const reasonOf = (env: Record<string, string>): string =>
+  refusal(env)
+    .errors.map(({ source, message }) => `${source} ${message}`)
+    .join()
+
 const everythingOf = (error: ConfigError): string =>
   [error.message, error.stack, String(error.cause), JSON.stringify(error), JSON.stringify(error.errors)].join('\n')
 
@@ -68,10 +73,6 @@ test('what holds fewer than 32 bytes, or is easily guessed, is refused', () => {
 
 test('a secret file is refused when it is missing, empty, a folder, or one of two sources', () => {
   writeFileSync(join(folder, 'empty'), '\n')
-  const reasonOf = (env: Record<string, string>): string =>
-    refusal(env)
-      .errors.map(({ source, message }) => `${source} ${message}`)
-      .join()
   const variable = 'FILMGATE_SECRETS_KEY_FILE'
   assert.equal(reasonOf({ [variable]: 'absent' }), `${variable} names a file that cannot be read: no such file`)
   assert.equal(reasonOf({ [variable]: '.' }), `${variable} names a file that cannot be read: it is a folder`)

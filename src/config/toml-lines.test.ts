@@ -87,6 +87,7 @@ test('decoys in values and comments never count as keys', () => {
 })
 
 test('text that is not TOML is survived', () => {
+  for (const text of ['a = [}', 'a = {]', 'a = [', '[', 'a = "']) assert.equal(keyLines(text)(['absent']), 1)
   const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', '=', '.', ',', '"', "'", '"""', "'''", '\\', '\n', '#', 'a', ' '), {
     maxLength: 40,
   })

@@ -53,7 +53,8 @@ export function keyLines(toml: string): (path: readonly string[]) => number {
 
   const readContainer = (path: readonly string[], end: ']' | '}'): void => {
     for (at++; at < tokens.length && !is(end);) {
-      if (is(',') || is('\n')) at++
+      // A bracket of the other kind is not TOML, and not a reason to stand still.
+      if ([',', '\n', ']', '}'].includes(tokens[at]?.text ?? '')) at++
       else readValue(end === '}' ? readKey(path, '=') : path)
     }
     at++

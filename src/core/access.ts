@@ -1,6 +1,6 @@
 /** Who may do what: the one table of roles and permissions. */
 
-export const permissions = [
+const permissions = [
   'films:read',
   'films:write',
   'films:delete',

@@ -4,8 +4,8 @@
  * are measured with. Both in milliseconds, `monotonicMs` with a fraction.
  */
 export interface Clock {
-  epochMs(): number
-  monotonicMs(): number
+  readonly epochMs: () => number
+  readonly monotonicMs: () => number
 }
 
 export const systemClock: Clock = {

@@ -28,10 +28,18 @@ const problemTable = {
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used for another request' },
   precondition_required: { status: 428, title: 'A precondition is required' },
   quota_exceeded: { status: 429, title: 'Request cannot be satisfied as assigned quota has been exceeded', type: iana('quota-exceeded') },
-  abnormal_usage_detected: { status: 429, title: 'Request not satisfied due to detection of abnormal request pattern', type: iana('abnormal-usage-detected') },
+  abnormal_usage_detected: {
+    status: 429,
+    title: 'Request not satisfied due to detection of abnormal request pattern',
+    type: iana('abnormal-usage-detected'),
+  },
   headers_too_large: { status: 431, title: 'The header fields are too large' },
   internal: { status: 500, title: 'Internal error' },
-  temporary_reduced_capacity: { status: 503, title: 'Request cannot be satisfied due to temporary server capacity constraints', type: iana('temporary-reduced-capacity') },
+  temporary_reduced_capacity: {
+    status: 503,
+    title: 'Request cannot be satisfied due to temporary server capacity constraints',
+    type: iana('temporary-reduced-capacity'),
+  },
   store_unavailable: { status: 503, title: 'Storage is unavailable' },
 } as const satisfies Record<string, ProblemKind>
 

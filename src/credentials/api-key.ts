@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib'
  * `fg_<id>_<secret><crc>`: 12 characters that name the key, 43 with 256 random bits, 6 of CRC-32, all base 62.
  * The prefix and the checksum let scanners find leaked keys without asking the server; the id finds the row without a scan.
  */
-export const apiKeyPattern = /^fg_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/
+const apiKeyPattern = /^fg_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/
 
 export interface ApiKey {
   readonly id: string

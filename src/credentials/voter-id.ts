@@ -12,6 +12,4 @@ export interface Voter {
 export const createVoterIds =
   (key: Buffer): ((voter: Voter) => VoterId) =>
   ({ subject, clientPrefix }) =>
-    subject === null
-      ? `c:${createHmac('sha256', key).update(clientPrefix).digest().subarray(0, 16).toString('base64url')}`
-      : `s:${subject}`
+    subject === null ? `c:${createHmac('sha256', key).update(clientPrefix).digest().subarray(0, 16).toString('base64url')}` : `s:${subject}`

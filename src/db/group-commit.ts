@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
@@ -23,92 +24,98 @@ const unavailable = (reason: string): Outcome => ({ result: 'unavailable', reaso
  * Hands units to the writer thread, one group in flight at a time: whatever arrives meanwhile becomes the next group, so groups grow with
  * the load and a lone write waits for nobody. A writer that dies answers `unavailable`; the next unit starts a new one.
  */
-export const openGroupCommit = async (file: string): Promise<GroupCommit> => {
-  let waiting: Waiting[] = []
-  let inFlight: Waiting[] = []
-  let scheduled = false
-  let closing = false
-  let drained: (() => void) | undefined
-  let writer: Worker | undefined
+export const openGroupCommit = async (file: string): Promise<GroupCommit> => new WriterThread(file, await startWriter(file))
 
-  const send = (): void => {
-    scheduled = false
-    if (inFlight.length > 0) return
-    if (waiting.length === 0) return drained?.()
-    if (!writer) return revive()
-    inFlight = waiting
-    waiting = []
-    writer.postMessage(inFlight.map((entry) => entry.unit))
+class WriterThread implements GroupCommit {
+  readonly #file: string
+  #writer: Worker | undefined
+  #waiting: Waiting[] = []
+  #inFlight: Waiting[] = []
+  #scheduled = false
+  #reviving = false
+  #closing = false
+  #drained: (() => void) | undefined
+
+  constructor(file: string, writer: Worker) {
+    this.#file = file
+    this.#attach(writer)
   }
 
-  /** setImmediate comes after the reads of this turn of the event loop: requests that arrived together are committed together. */
-  const schedule = (): void => {
-    if (scheduled || inFlight.length > 0) return
-    scheduled = true
-    setImmediate(send)
-  }
-
-  const settle = (entries: readonly Waiting[], outcome: (index: number) => Outcome): void => {
-    for (const [index, entry] of entries.entries()) entry.settle(outcome(index))
-  }
-
-  const attach = (fresh: Worker): void => {
-    writer = fresh
-    fresh.on('message', (outcomes: readonly Outcome[]) => {
-      const group = inFlight
-      inFlight = []
-      send()
-      settle(group, (index) => outcomes[index] ?? unavailable('no outcome'))
-    })
-    // An 'exit' follows every 'error'; without this listener the error would end the process.
-    fresh.on('error', () => undefined)
-    fresh.once('exit', () => {
-      writer = undefined
-      const group = inFlight
-      inFlight = []
-      // Whether the group reached the disk is unknown: it was not acknowledged, so the client is told that it failed.
-      settle(group, () => unavailable('the writer thread ended'))
-      schedule()
-    })
-  }
-
-  const revive = (): void => {
-    startWriter(file).then(
-      (fresh) => {
-        attach(fresh)
-        send()
-      },
-      () => {
-        const group = waiting
-        waiting = []
-        settle(group, () => unavailable('the writer thread does not start'))
-        drained?.()
-      },
-    )
-  }
-
-  const commit: Commit = (unit) =>
+  readonly commit: Commit = (unit) =>
     new Promise((resolve) => {
-      if (closing) return resolve(unavailable('closing'))
-      if (waiting.length >= maxWaitingUnits) return resolve(unavailable('too many writes are waiting'))
-      waiting.push({ unit, settle: resolve })
-      return schedule()
+      if (this.#closing) return resolve(unavailable('closing'))
+      if (this.#waiting.length >= maxWaitingUnits) return resolve(unavailable('too many writes are waiting'))
+      this.#waiting.push({ unit, settle: resolve })
+      return this.#schedule()
     })
 
-  const close = async (): Promise<void> => {
-    closing = true
+  async close(): Promise<void> {
+    this.#closing = true
     await new Promise<void>((resolve) => {
-      drained = resolve
-      schedule()
+      this.#drained = resolve
+      this.#schedule()
     })
-    if (!writer) return
-    const ended = new Promise((resolve) => writer?.once('exit', resolve))
+    const writer = this.#writer
+    if (writer === undefined) return
+    const ended = once(writer, 'exit')
     writer.postMessage('close')
     await ended
   }
 
-  attach(await startWriter(file))
-  return { commit, close }
+  /** setImmediate comes after the reads of this turn of the event loop: requests that arrived together are committed together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight.length > 0) return
+    this.#scheduled = true
+    setImmediate(() => this.#send())
+  }
+
+  #send(): void {
+    this.#scheduled = false
+    if (this.#inFlight.length > 0) return
+    if (this.#waiting.length === 0) this.#drained?.()
+    else if (this.#writer === undefined) void this.#revive()
+    else {
+      this.#inFlight = this.#waiting
+      this.#waiting = []
+      this.#writer.postMessage(this.#inFlight.map((entry) => entry.unit))
+    }
+  }
+
+  #attach(writer: Worker): void {
+    this.#writer = writer
+    writer.on('message', (outcomes: readonly Outcome[]) => this.#settleGroup((index) => outcomes[index] ?? unavailable('no outcome')))
+    // An 'exit' follows every 'error'; without this listener the error would end the process.
+    writer.on('error', () => undefined)
+    writer.once('exit', () => {
+      this.#writer = undefined
+      // Whether the group reached the disk is unknown: it was not acknowledged, so the client is told that it failed.
+      this.#settleGroup(() => unavailable('the writer thread ended'))
+    })
+  }
+
+  /** The next group leaves before the answers of this one are made: the disk does not wait for them. */
+  #settleGroup(outcome: (index: number) => Outcome): void {
+    const group = this.#inFlight
+    this.#inFlight = []
+    this.#send()
+    for (const [index, entry] of group.entries()) entry.settle(outcome(index))
+  }
+
+  async #revive(): Promise<void> {
+    if (this.#reviving) return
+    this.#reviving = true
+    try {
+      this.#attach(await startWriter(this.#file))
+      this.#schedule()
+    } catch {
+      const refused = this.#waiting
+      this.#waiting = []
+      for (const entry of refused) entry.settle(unavailable('the writer thread does not start'))
+      if (this.#closing) this.#drained?.()
+    } finally {
+      this.#reviving = false
+    }
+  }
 }
 
 const startWriter = (file: string): Promise<Worker> =>

@@ -21,7 +21,7 @@ export interface AuthenticationOptions {
 
 const challenge = { 'www-authenticate': 'Bearer realm="filmgate"' }
 
-export const unauthenticated = (detail: string): Problem => new Problem('unauthenticated', { detail, headers: challenge })
+const unauthenticated = (detail: string): Problem => new Problem('unauthenticated', { detail, headers: challenge })
 
 /**
  * Step 8: `Authorization: Bearer` with an API key sets `request.principal`. Anything else in that field is refused and never taken as

@@ -37,7 +37,13 @@ const createGuard =
     if (principal === null) next(anonymous)
     else if (access === 'authenticated' || principal.permissions.has(access)) next()
     else {
-      observe({ event: 'authz_fail', requestId: request.id, client: request.client?.prefix ?? null, subject: principal.subject, permission: access })
+      observe({
+        event: 'authz_fail',
+        requestId: request.id,
+        client: request.client?.prefix ?? null,
+        subject: principal.subject,
+        permission: access,
+      })
       next(new Problem('forbidden', { detail: `These credentials do not carry the permission ${access}.` }))
     }
   }

@@ -46,6 +46,12 @@ export const addMethodAnswers = (app: FastifyInstance, routes: readonly RouteEnt
     })
     if (methods.includes('OPTIONS')) continue
     // CORS is closed: no Access-Control field, so a browser takes this as a refusal of its preflight.
-    app.route({ method: 'OPTIONS', url, config, onRequest: (_request, reply) => void reply.code(204).header('allow', allow).send(), handler: () => undefined })
+    app.route({
+      method: 'OPTIONS',
+      url,
+      config,
+      onRequest: (_request, reply) => void reply.code(204).header('allow', allow).send(),
+      handler: () => undefined,
+    })
   }
 }

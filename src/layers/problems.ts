@@ -40,7 +40,7 @@ export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('pro
   done()
 })
 
-export const notFound = new Problem('not_found', { detail: 'There is nothing here.' })
+const notFound = new Problem('not_found', { detail: 'There is nothing here.' })
 
 /** What says that somebody sends input which a client of ours would not. */
 const inputCodes: ReadonlySet<ProblemCode> = new Set(['validation_failed', 'bad_request', 'payload_too_large', 'unsupported_media_type'])
@@ -64,11 +64,16 @@ const frameworkProblems: Readonly<Record<string, { readonly code: ProblemCode; r
 }
 
 interface Validation {
-  readonly validation: readonly { readonly instancePath: string; readonly message?: string; readonly keyword: string; readonly params: object }[]
+  readonly validation: readonly {
+    readonly instancePath: string
+    readonly message?: string
+    readonly keyword: string
+    readonly params: object
+  }[]
   readonly validationContext: string
 }
 
-export const toProblem = (error: unknown): Problem => {
+const toProblem = (error: unknown): Problem => {
   if (error instanceof Problem) return error
   if (isValidation(error)) return validationProblem(error)
   const known = frameworkProblems[(error as Partial<FastifyError> | null)?.code ?? '']

@@ -54,7 +54,13 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
   writeFileSync(configFile, options.toml ?? raisedLimits)
   const command = [process.execPath, main, 'serve', '--config', configFile]
   const [program = '', ...args] = options.wrap?.(command) ?? command
-  const env = { PATH: process.env['PATH'] ?? '', FILMGATE_SERVER_PORT: '0', FILMGATE_OPS_PORT: '0', FILMGATE_DATA_DIR: dataDir, ...options.env }
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    FILMGATE_SERVER_PORT: '0',
+    FILMGATE_OPS_PORT: '0',
+    FILMGATE_DATA_DIR: dataDir,
+    ...options.env,
+  }
   const child = spawn(program, args, { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = collect(child)
   const exited = once(child, 'exit') as Promise<[number | null, string | null]>
@@ -96,8 +102,19 @@ export const runToEnd = async (options: StartOptions = {}): Promise<{ code: numb
   try {
     const configFile = join(folder, 'filmgate.toml')
     writeFileSync(configFile, options.toml ?? '')
-    const env = { PATH: process.env['PATH'] ?? '', FILMGATE_SERVER_PORT: '0', FILMGATE_OPS_PORT: '0', FILMGATE_DATA_DIR: options.dataDir ?? join(folder, 'data'), ...options.env }
-    const child = spawn(process.execPath, [main, 'serve', '--config', configFile], { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], timeout: 10_000 })
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      FILMGATE_SERVER_PORT: '0',
+      FILMGATE_OPS_PORT: '0',
+      FILMGATE_DATA_DIR: options.dataDir ?? join(folder, 'data'),
+      ...options.env,
+    }
+    const child = spawn(process.execPath, [main, 'serve', '--config', configFile], {
+      env,
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 10_000,
+    })
     const chunks = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (chunks.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (chunks.stderr += text))

@@ -54,7 +54,9 @@ export const createKeyLookup =
   (keys: ApiKeyRepository) =>
   async (id: string): Promise<{ secretHash: string; principal: Principal } | undefined> => {
     const key = await keys.byId(id)
-    return key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
+    return (
+      key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
+    )
   }
 
 /** A word that is no permission of this program grants nothing. */

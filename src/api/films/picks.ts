@@ -34,78 +34,87 @@ export interface Picks {
  * uniform whatever the batch size. Where a count can have changed, the pick is read again rather than skipped: skipping would make films
  * that are voted on come up less often.
  */
-export const createPicks = (sources: Sources): Picks => {
-  let ready: Film[] = []
-  let stale = new Set<number>()
-  let fetchedAt = -Infinity
-  let batchSize = smallBatch
-  let generation = 0
-  let fetching: Promise<number> | undefined
+export const createPicks = (sources: Sources): Picks => new BatchedPicks(sources)
+
+class BatchedPicks implements Picks {
+  readonly #sources: Sources
+  #ready: Film[] = []
+  #stale = new Set<number>()
+  #fetchedAt = -Infinity
+  #batchSize = smallBatch
+  /** Counts what makes earlier batches worthless. */
+  #generation = 0
+  #fetching: Promise<number> | undefined
   /** What changed while a batch was on its way: it may have been read before the change. */
-  let changedMeanwhile = new Set<number>()
+  #changedMeanwhile = new Set<number>()
 
-  /** Resolves with the number of films there are. */
-  const fetchBatch = async (): Promise<number> => {
-    const asOf = generation
-    const startedAt = sources.now()
-    changedMeanwhile = new Set()
-    const count = await sources.count()
-    if (count === 0) return 0
-    const slots = Array.from({ length: batchSize }, () => randomInt(1, count + 1))
-    const rows = await sources.bySlots(slots)
-    // A film added or deleted meanwhile: these picks may hold what must not come again.
-    if (asOf !== generation) return count
-    const bySlot = new Map(rows.map(({ slot, ...film }) => [slot, film]))
-    ready = slots.map((slot) => bySlot.get(slot)).filter((film) => film !== undefined)
-    stale = changedMeanwhile
-    fetchedAt = startedAt
-    return count
+  constructor(sources: Sources) {
+    this.#sources = sources
   }
 
-  const expire = (): void => {
-    if (sources.now() - fetchedAt <= maxAgeMs) return
-    // Much left over: requests are rare, and fetching many would be waste.
-    if (ready.length > batchSize / 2) batchSize = smallBatch
-    ready = []
-  }
-
-  const take = (): Film | undefined => {
-    expire()
-    const film = ready.at(-1)
-    if (film === undefined || stale.has(film.id)) return undefined
-    ready.pop()
-    if (ready.length === 0) batchSize = largeBatch
+  take(): Film | undefined {
+    this.#expire()
+    const film = this.#ready.at(-1)
+    if (film === undefined || (this.#stale.size > 0 && this.#stale.has(film.id))) return undefined
+    this.#ready.pop()
+    if (this.#ready.length === 0) this.#batchSize = largeBatch
     return film
   }
 
-  const next = async (): Promise<Film | undefined> => {
+  async next(): Promise<Film | undefined> {
     // A round without a film met a batch that others emptied or a write outdated; the bound is for writers that never pause.
     for (let round = 0; round < 1000; round++) {
-      const film = take()
+      const film = this.take() ?? (await this.#outdated())
       if (film) return film
-      const outdated = ready.pop()
-      if (outdated) {
-        const asOf = generation
-        const current = await sources.byId(outdated.id)
-        if (current && asOf === generation) return current
-        continue
-      }
-      fetching ??= fetchBatch().finally(() => (fetching = undefined))
-      if ((await fetching) === 0) return undefined
+      if (this.#ready.length > 0) continue
+      this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined))
+      if ((await this.#fetching) === 0) return undefined
     }
     throw new Problem('temporary_reduced_capacity', { detail: 'The catalogue is changing too fast. Try again.', retryAfterSeconds: 1 })
   }
 
-  return {
-    take,
-    next,
-    refresh: (id) => {
-      stale.add(id)
-      changedMeanwhile.add(id)
-    },
-    forgetAll: () => {
-      generation++
-      ready = []
-    },
+  refresh(id: number): void {
+    this.#stale.add(id)
+    this.#changedMeanwhile.add(id)
+  }
+
+  forgetAll(): void {
+    this.#generation++
+    this.#ready = []
+  }
+
+  #expire(): void {
+    if (this.#sources.now() - this.#fetchedAt <= maxAgeMs) return
+    // Much left over: requests are rare, and fetching many would be waste.
+    if (this.#ready.length > this.#batchSize / 2) this.#batchSize = smallBatch
+    this.#ready = []
+  }
+
+  /** The next pick as it is now, where `take` would not give it because it was voted on. */
+  async #outdated(): Promise<Film | undefined> {
+    const outdated = this.#ready.pop()
+    if (outdated === undefined) return undefined
+    const asOf = this.#generation
+    const current = await this.#sources.byId(outdated.id)
+    return asOf === this.#generation ? current : undefined
+  }
+
+  /** Resolves with the number of films there are. */
+  async #fetch(): Promise<number> {
+    const asOf = this.#generation
+    const startedAt = this.#sources.now()
+    this.#changedMeanwhile = new Set()
+    const count = await this.#sources.count()
+    if (count === 0) return 0
+    const slots = Array.from({ length: this.#batchSize }, () => randomInt(1, count + 1))
+    const rows = await this.#sources.bySlots(slots)
+    // A film added or deleted meanwhile: these picks may hold what must not come again.
+    if (asOf !== this.#generation) return count
+    // The rows themselves are handed out: the response schema leaves the slot out, and copying them without it cost more than the query.
+    const bySlot = new Map<number, Film>(rows.map((row) => [row.slot, row]))
+    this.#ready = slots.map((slot) => bySlot.get(slot)).filter((film) => film !== undefined)
+    this.#stale = this.#changedMeanwhile
+    this.#fetchedAt = startedAt
+    return count
   }
 }

@@ -1,9 +1,9 @@
-import type { Kysely } from 'kysely'
+import type { CompiledQuery, Kysely } from 'kysely'
 
 import type { Clock } from '../../core/clock.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
-import { type Parameter, statement, template } from '../../db/unit.ts'
+import { statement, template } from '../../db/unit.ts'
 import { written } from '../written.ts'
 import { type Picks, createPicks } from './picks.ts'
 import type { Film, NewFilm } from './schema.ts'
@@ -85,19 +85,18 @@ type FilmValues = ReturnType<typeof normalised>
 type IdArgs = { id: number }
 
 const compileQueries = (db: Kysely<Tables>) => {
-  const slotBatches = new Map<number, (args: Record<string, Parameter>) => ReturnType<ReturnType<typeof template>>>()
-  const bySlots = (slots: readonly number[]) => {
-    const names = slots.map((_, i) => `slot${i}`)
+  const batches = new Map<number, CompiledQuery>()
+  /** Compiled once for each batch size; the slots are all its parameters, in order. */
+  const bySlots = (slots: readonly number[]): CompiledQuery => {
     const known =
-      slotBatches.get(slots.length) ??
-      template(names, (a) =>
-        db
-          .selectFrom('film')
-          .select([...columns, 'slot'])
-          .where('slot', 'in', names.map((name) => a[name] as number)),
-      )
-    slotBatches.set(slots.length, known)
-    return known(Object.fromEntries(names.map((name, i) => [name, slots[i] as number])))
+      batches.get(slots.length) ??
+      db
+        .selectFrom('film')
+        .select([...columns, 'slot'])
+        .where('slot', 'in', slots)
+        .compile()
+    batches.set(slots.length, known)
+    return { ...known, parameters: slots }
   }
 
   return {

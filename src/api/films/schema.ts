@@ -61,7 +61,7 @@ export const RandomFilm = Type.Object({
 export type RandomFilm = Static<typeof RandomFilm>
 
 /** A film id as it stands in a query or path: a string, because nothing is coerced. 15 digits stay exact in a double. */
-export const FilmId = Type.String({ pattern: '^[0-9]{1,15}$' })
+const FilmId = Type.String({ pattern: '^[0-9]{1,15}$' })
 
 /** Ids are no secret, so the access log may show them (`x-public`). */
 const LoggedFilmId = Type.String({ pattern: '^[0-9]{1,15}$', 'x-public': true })

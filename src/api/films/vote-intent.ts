@@ -28,4 +28,5 @@ export const isDeliberate = (headers: IncomingHttpHeaders): boolean => {
 }
 
 /** Ours is what the Host field names, because foreign hosts were refused before. */
-const isOwn = (url: string, host: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && new URL(url).host === host.toLowerCase()
+const isOwn = (url: string, host: string): boolean =>
+  URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && new URL(url).host === host.toLowerCase()

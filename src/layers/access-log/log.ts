@@ -5,10 +5,10 @@ import { type AccessRecord, createJsonFormat, createPrettyFormat, levelOf, type 
 import type { LogSink } from './sink.ts'
 
 export interface Log {
-  access(record: AccessRecord): void
-  event(event: SecurityEvent): void
+  readonly access: (record: AccessRecord) => void
+  readonly event: (event: SecurityEvent) => void
   /** What only an operator needs to know; members hold no secrets. */
-  note(level: LogLevel, message: string, members?: Readonly<Record<string, string | number>>): void
+  readonly note: (level: LogLevel, message: string, members?: Readonly<Record<string, string | number>>) => void
 }
 
 export interface LogOptions {
@@ -21,7 +21,7 @@ export interface LogOptions {
 const ranks = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, fatal: 5 } as const
 
 /** How loud each event is. */
-export const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
+const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   sys_startup: 'info',
   sys_shutdown: 'info',
   sys_crash: 'fatal',

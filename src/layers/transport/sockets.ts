@@ -66,7 +66,11 @@ export const createSockets = (options: SocketsOptions) => {
     server.on('checkExpectation', route)
   }
 
-  return { attach, onClientError, opened: (request: IncomingMessage, response: ServerResponse) => void open.set(request.socket, { request, response }) }
+  return {
+    attach,
+    onClientError,
+    opened: (request: IncomingMessage, response: ServerResponse) => void open.set(request.socket, { request, response }),
+  }
 }
 
 /** One client must not take all the connections. Trusted proxies carry many clients, so only the total holds for them. */

@@ -18,7 +18,15 @@ declare module 'fastify' {
 
 /** Ajv as the schemas are meant: nothing is coerced, stripped or filled in, and a misspelt schema keyword stops the start. */
 export const ajvOptions: NonNullable<FastifyServerOptions['ajv']> = {
-  customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true, strict: true, allowUnionTypes: true, keywords: ['x-public'] },
+  customOptions: {
+    coerceTypes: false,
+    removeAdditional: false,
+    useDefaults: false,
+    allErrors: true,
+    strict: true,
+    allowUnionTypes: true,
+    keywords: ['x-public'],
+  },
 }
 
 /** Deeper than any document of this API; a parser's stack is not the client's to spend. */

@@ -53,7 +53,9 @@ const scan = (text: string, maxDepth: number): number => {
   return members
 }
 
-const [quoteCode, colonCode, openBrace, closeBrace, openBracket, closeBracket, backslash] = [...'":{}[]\\'].map((c) => c.charCodeAt(0))
+const [quoteCode, colonCode, openBrace, closeBrace, openBracket, closeBracket, backslash] = ['"', ':', '{', '}', '[', ']', '\\'].map((c) =>
+  c.charCodeAt(0),
+)
 
 /** The index of the closing quote; a quote behind an odd run of backslashes is escaped. */
 const endOfString = (text: string, start: number): number => {
@@ -75,7 +77,8 @@ const countMembers = (value: unknown): number => {
   if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + countMembers(item), 0)
   let members = 0
   for (const [name, member] of Object.entries(value)) {
-    if (name === '__proto__' || name === 'constructor' || name === 'prototype') throw new StrictJsonError(`A member cannot be called ${name}.`)
+    if (name === '__proto__' || name === 'constructor' || name === 'prototype')
+      throw new StrictJsonError(`A member cannot be called ${name}.`)
     members += 1 + countMembers(member)
   }
   return members

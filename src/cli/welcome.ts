@@ -1,16 +1,10 @@
 import { relative } from 'node:path'
 
-import type { Config } from './config.ts'
-
-export interface Welcome {
-  readonly address: string
-  readonly opsAddress: string
-  readonly config: Config
-  readonly starterKeyPath: string
-}
+import type { Config } from '../config.ts'
+import type { Serving } from '../serve.ts'
 
 /** What a start prints for people: where it listens, three calls that work as they stand, and what protects them. */
-export const welcome = ({ address, opsAddress, config, starterKeyPath }: Welcome): string => {
+export const welcome = (config: Config, { address, opsAddress, starterKeyPath }: Serving): string => {
   const { limits, server } = config
   const local = relative('.', starterKeyPath)
   const keyPath = local.startsWith('..') ? starterKeyPath : local

@@ -150,7 +150,8 @@ const leaks =
 export const assertSafe = (answer: Answer): void => {
   for (const [name, value] of Object.entries(securityFields)) assert.match(answer.field(name) ?? `no ${name}`, value, name)
   for (const name of ['server', 'x-powered-by', 'strict-transport-security']) assert.equal(answer.field(name), undefined, name)
-  assert.doesNotMatch(answer.body, leaks)
+  // A pointer repeats the client's own words.
+  assert.doesNotMatch(answer.body.replaceAll(/"pointer":"(?:[^"\\]|\\.)*"/g, ''), leaks)
   for (const [name, value] of answer.fields) assert.doesNotMatch(value, leaks, name)
 }
 

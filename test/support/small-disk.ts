@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -9,8 +8,11 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 export interface SmallDisk extends AsyncDisposable {
-  /** As this process sees it. */
+  /** On the small disk, for a server that is started with `wrap`. */
   readonly dataDir: string
+  readonly wrap: (command: readonly string[]) => readonly string[]
+  /** Makes `dataDir` show this process what the server has on the disk by now. */
+  look(): void
   /** Takes every block that is left. */
   fill(): void
   /** Gives them back. */
@@ -18,24 +20,30 @@ export interface SmallDisk extends AsyncDisposable {
 }
 
 /**
- * A disk of its own in memory, really mounted: by root directly, else in a user and mount namespace that a helper process keeps open, seen
- * through /proc. Throws where the machine allows neither, because nothing else shows what a full disk does.
+ * A disk of its own in memory, really mounted: by root directly, else in a user and mount namespace that a helper process keeps open.
+ * Throws where the machine allows neither, because nothing else shows what a full disk does.
  */
 export const mountSmallDisk = async (mebibytes: number): Promise<SmallDisk> => {
   const folder = mkdtempSync(join(tmpdir(), 'filmgate-disk-'))
   const mount = await mountDirectly(folder, mebibytes).catch((direct: unknown) =>
     mountInNamespace(folder, mebibytes).catch((namespaced: unknown) => {
       rmSync(folder, { recursive: true, force: true })
-      throw new Error(
-        `This machine lets nobody mount a tmpfs, so the full disk cannot be tested. mount: ${String(direct)} unshare: ${String(namespaced)}`,
-      )
+      throw new Error(`This machine lets nobody mount a tmpfs, so the full disk cannot be tested. mount: ${String(direct)} unshare: ${String(namespaced)}`)
     }),
   )
-  const dataDir = join(mount.path, 'data')
+  const dataDir = join(folder, 'data')
+  const mountedData = join(mount.path, 'data')
   const ballast = join(mount.path, 'ballast')
-  mkdirSync(dataDir, { mode: 0o700 })
+  mkdirSync(mountedData, { mode: 0o700 })
   return {
     dataDir,
+    wrap: mount.wrap,
+    look: () => {
+      if (mountedData === dataDir) return
+      // Outside of the namespace the same path is an ordinary folder: SQLite resolves links, so it cannot read through /proc.
+      rmSync(dataDir, { recursive: true, force: true })
+      cpSync(mountedData, dataDir, { recursive: true, filter: (path) => !path.endsWith('-shm') })
+    },
     fill: () => fillUp(mount.path, ballast),
     free: () => truncateSync(ballast, 0),
     [Symbol.asyncDispose]: async () => {
@@ -59,13 +67,15 @@ const fillUp = (path: string, ballast: string): void => {
 }
 
 interface Mount {
+  /** Where this process finds the mounted folder. */
   readonly path: string
+  readonly wrap: SmallDisk['wrap']
   unmount(): Promise<unknown>
 }
 
 const mountDirectly = async (folder: string, mebibytes: number): Promise<Mount> => {
   await run('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', folder])
-  return { path: folder, unmount: () => run('umount', [folder]) }
+  return { path: folder, wrap: (command) => command, unmount: () => run('umount', [folder]) }
 }
 
 const mountInNamespace = async (folder: string, mebibytes: number): Promise<Mount> => {
@@ -80,5 +90,6 @@ const mountInNamespace = async (folder: string, mebibytes: number): Promise<Moun
     keeper.stdin.end()
     return exited
   }
-  return { path: `/proc/${keeper.pid}/root${folder}`, unmount }
+  const enter = ['nsenter', '--target', String(keeper.pid), '--user', '--mount', '--preserve-credentials']
+  return { path: `/proc/${keeper.pid}/root${folder}`, wrap: (command) => [...enter, ...command], unmount }
 }

@@ -26,6 +26,8 @@ const keysBefore = query(server, 'select * from api_key')
 let filmsAdded = 0
 
 const payloads: Readonly<Record<string, string>> = {
+  'a real title': 'Amateur Night; or, Get the Hook',
+  'another real title': 'What\'s Up, Tiger Lily? -- "Kokusai himitsu keisatsu"; 100%',
   'a quote': "'",
   'a double quote': '"',
   'a backtick': '`',
@@ -207,7 +209,6 @@ test('real titles that look like attacks come back as they are', async () => {
     .split('\n')
   const films = catalogue.map((line) => JSON.parse(line) as { readonly name: string })
   const suspicious = films.map((film, i) => ({ film, id: i + 1 })).filter(({ film }) => /['"&;%_$#]|\.\.|--/.test(film.name))
-  assert.ok(suspicious.some(({ film }) => film.name.includes('or, Get the Hook')))
   assert.ok(suspicious.length > 150, `${suspicious.length}`)
   for (let at = 0; at < suspicious.length; at += 8) {
     await Promise.all(

@@ -54,7 +54,13 @@ const storeEvents = (server: TestServer): unknown[] =>
     .filter((event) => event === 'sys_store_failure' || event === 'sys_store_recovered')
 
 /** A second of failure as clients and the operator see it, and the way back. */
-const failAndRecover = async (server: TestServer, ledger: Ledger, fail: () => unknown, mend: () => unknown, verify: () => void): Promise<void> => {
+const failAndRecover = async (
+  server: TestServer,
+  ledger: Ledger,
+  fail: () => unknown,
+  mend: () => unknown,
+  verify: () => void,
+): Promise<void> => {
   for (const written of await writeMuch(server, ledger)) assert.equal(written.fate, 'acknowledged')
   assert.deepEqual(await readiness(server), { status: 200, database: true })
   await fail()
@@ -75,7 +81,13 @@ test('a database file that cannot be written: writes 503, reads go on, recovery 
   const ledger = createLedger()
   await using server = await startServer({ env: voterEnv })
   const verify = (): void => ledger.verify(server.dataDir)
-  await failAndRecover(server, ledger, () => limitFileSize(server, 1), () => limitFileSize(server, 'unlimited'), verify)
+  await failAndRecover(
+    server,
+    ledger,
+    () => limitFileSize(server, 1),
+    () => limitFileSize(server, 'unlimited'),
+    verify,
+  )
   assert.equal(await server.kill('SIGTERM'), 0)
   assert.deepEqual(storeEvents(server), ['sys_store_failure', 'sys_store_recovered'], 'each told once')
   verify()

@@ -23,6 +23,8 @@ export interface Ledger {
   /** One film with a name that no other has. */
   addFilm(server: TestServer): Promise<Written>
   count(fate: Fate): number
+  /** The server went in good order: what it did not answer it must not have done. */
+  assumeUnknownRefused(): void
   /** Holds the database against everything that was asked for so far: what was acknowledged is there, what was refused is not. */
   verify(dataDir: string): void
 }
@@ -84,6 +86,10 @@ export const createLedger = (): Ledger => {
       return written
     },
     count: (fate) => counts[fate],
+    assumeUnknownRefused: () => {
+      for (const entry of votes.values()) entry.open.clear()
+      for (const entry of films.values()) if (entry.fate === 'unknown') entry.fate = 'refused'
+    },
     verify: (dataDir) => {
       using stored = openStored(dataDir)
       assertConsistent(stored)

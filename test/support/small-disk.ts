@@ -28,7 +28,9 @@ export const mountSmallDisk = async (mebibytes: number): Promise<SmallDisk> => {
   const mount = await mountDirectly(folder, mebibytes).catch((direct: unknown) =>
     mountInNamespace(folder, mebibytes).catch((namespaced: unknown) => {
       rmSync(folder, { recursive: true, force: true })
-      throw new Error(`This machine lets nobody mount a tmpfs, so the full disk cannot be tested. mount: ${String(direct)} unshare: ${String(namespaced)}`)
+      throw new Error(
+        `This machine lets nobody mount a tmpfs, so the full disk cannot be tested. mount: ${String(direct)} unshare: ${String(namespaced)}`,
+      )
     }),
   )
   const dataDir = join(folder, 'data')

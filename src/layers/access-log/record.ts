@@ -33,6 +33,9 @@ export const levelOf = ({ verdict, status }: AccessRecord): LogLevel => {
   return status !== null && status >= 500 ? 'error' : 'warn'
 }
 
+/** Request ids, trace ids, methods and canonical addresses: their own syntax leaves nothing to escape. */
+const plain = (token: string | null): string => (token === null ? 'null' : `"${token}"`)
+
 const orNull = (text: string | null, maxLength: number): string => (text === null ? 'null' : quote(text, maxLength))
 
 /** ISO 8601 for a millisecond is built once: under load many lines share it. */
@@ -69,9 +72,9 @@ export const createJsonFormat = (): FormatRecord => {
   const path = createRepeated(1024)
   const principal = createRepeated(64)
   return (r) =>
-    `{"time":"${timestamp(r.epochMs)}","level":"${levelOf(r)}","msg":"request","request_id":${orNull(r.requestId, 128)},"trace_id":${orNull(r.traceId, 32)}` +
-    `,"method":${orNull(r.method, 32)},"route":${route(r.route)},"path":${path(r.path)},"status":${r.status},"duration_ms":${r.durationMs.toFixed(3)}` +
-    `,"bytes_in":${r.bytesIn},"bytes_out":${r.bytesOut},"client":${orNull(r.client, 64)},"principal":${principal(r.principal)}` +
+    `{"time":"${timestamp(r.epochMs)}","level":"${levelOf(r)}","msg":"request","request_id":"${r.requestId}","trace_id":${plain(r.traceId)}` +
+    `,"method":${plain(r.method)},"route":${route(r.route)},"path":${path(r.path)},"status":${r.status},"duration_ms":${r.durationMs.toFixed(3)}` +
+    `,"bytes_in":${r.bytesIn},"bytes_out":${r.bytesOut},"client":${plain(r.client)},"principal":${principal(r.principal)}` +
     `,"user_agent":${agent(r.userAgent)},"verdict":"${r.verdict}"${r.error === null ? '' : `,"error":${quote(r.error, 4096)}`}}\n`
 }
 

@@ -1,9 +1,16 @@
-import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyRequest, onRequestHookHandler, onSendHookHandler } from 'fastify'
 
 import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { createLimitFields, type LimitFields } from './fields.ts'
 import type { Decision, LimiterStore, Quota } from './store.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The last decision of a limiter, for the RateLimit fields of the answer. */
+    limitFields: { readonly fields: LimitFields; readonly decision: Decision } | null
+  }
+}
 
 export interface LimiterOptions {
   readonly store: LimiterStore
@@ -19,20 +26,12 @@ export interface Charge {
   readonly quotas: readonly Quota[]
 }
 
-/** One hook: consumes, writes the RateLimit fields, refuses with 429. Used twice, for `total` and for the quotas of the identity. */
+/** One hook: consumes, keeps the decision for the answer's fields, refuses with 429. Used twice, for `total` and for the quotas of the identity. */
 export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptions): onRequestHookHandler => {
   const fieldsOf = cachedFields()
 
-  const apply = (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    decision: Decision,
-    quotas: readonly Quota[],
-    next: (error?: Error) => void,
-  ): void => {
-    const fields = fieldsOf(quotas)
-    reply.header('ratelimit-policy', fields.policy)
-    reply.header('ratelimit', fields.rateLimit(decision))
+  const apply = (request: FastifyRequest, decision: Decision, quotas: readonly Quota[], next: (error?: Error) => void): void => {
+    request.limitFields = { fields: fieldsOf(quotas), decision }
     if (decision.allowed) {
       next()
       return
@@ -42,12 +41,22 @@ export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptio
     next(quotaExceeded(decision))
   }
 
-  return (request, reply, next) => {
+  return (request, _reply, next) => {
     const { identity, quotas } = chargeOf(request)
     const decision = store.consume(identity, quotas, 1)
-    if (decision instanceof Promise) decision.then((later) => apply(request, reply, later, quotas, next), next)
-    else apply(request, reply, decision, quotas, next)
+    if (decision instanceof Promise) decision.then((later) => apply(request, later, quotas, next), next)
+    else apply(request, decision, quotas, next)
   }
+}
+
+/** Writes the RateLimit fields once, with the answer: those of the quotas that were asked last, which are the identity's where it came so far. */
+export const writeLimitFields: onSendHookHandler = (request, reply, payload, next) => {
+  const { limitFields } = request
+  if (limitFields !== null) {
+    reply.header('ratelimit-policy', limitFields.fields.policy)
+    reply.header('ratelimit', limitFields.fields.rateLimit(limitFields.decision))
+  }
+  next(null, payload)
 }
 
 const cachedFields = (): ((quotas: readonly Quota[]) => LimitFields) => {

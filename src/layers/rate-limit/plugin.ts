@@ -1,9 +1,9 @@
-import type { FastifyPluginCallback, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, RouteOptions } from 'fastify'
 
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Client, Principal } from '../../core/request.ts'
-import { type Charge, createLimiter } from './limiter.ts'
+import { type Charge, createLimiter, writeLimitFields } from './limiter.ts'
 import { type LimitDefaults, quotasOf, type RouteLimits, totalQuota } from './route-quotas.ts'
 import type { LimiterStore } from './store.ts'
 
@@ -40,6 +40,7 @@ export const totalCharge = (total: string): ((client: Client) => Charge) => {
 /** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
 export const totalLimit: FastifyPluginCallback<TotalLimitOptions> = wholeServer('total-limit', (app, { store, observe, total }, done) => {
   const chargeOf = totalCharge(total)
+  prepareFields(app)
   app.addHook('onRequest', createLimiter({ store, observe, policy: 'total', chargeOf: (request) => chargeOf((request as Counted).client) }))
   done()
 })
@@ -72,6 +73,13 @@ export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer
     done()
   },
 )
+
+/** Both limits write their fields through one hook, whichever is registered, alone or together. */
+const prepareFields = (app: FastifyInstance): void => {
+  if (app.hasRequestDecorator('limitFields')) return
+  app.decorateRequest('limitFields', null)
+  app.addHook('onSend', writeLimitFields)
+}
 
 /** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
 const routeName = (route: RouteOptions): string => `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`

@@ -151,9 +151,14 @@ const outcome = (request: FastifyRequest) => {
     client: request.client.address,
     principal: request.principal?.subject ?? null,
     verdict: refusal?.code ?? 'ok',
-    error: cause === undefined ? null : cause instanceof Error ? (cause.stack ?? cause.message) : JSON.stringify(cause),
+    error: cause === undefined ? null : described(cause),
     bytesIn: request.bodyBytes,
   }
+}
+
+const described = (cause: unknown): string => {
+  if (cause instanceof Error) return cause.stack ?? cause.message
+  return typeof cause === 'string' ? cause : JSON.stringify(cause)
 }
 
 const servedHosts = ({ server }: Config): string[] => [

@@ -85,8 +85,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
 
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
-    await drain(app.server)
-    await drain(opsApp)
+    await Promise.all([drain(app.server), drain(opsApp)])
     limiterStore.close()
     await database.close()
     sink.flush()

@@ -4,11 +4,12 @@ import { welcome } from './welcome.ts'
 
 /** `filmgate serve`: runs until SIGTERM or SIGINT, then drains. */
 export const runServe = async (config: Config): Promise<void> => {
-  const serving = await serve({ config, print })
+  // Before the start, so that a signal during it stops cleanly too.
   const signalled = new Promise<string>((resolve) => {
     process.on('SIGTERM', resolve)
     process.on('SIGINT', resolve)
   })
+  const serving = await serve({ config, print })
   print(welcome(config, serving))
   await serving.stop(await signalled)
 }

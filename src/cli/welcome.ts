@@ -14,7 +14,7 @@ Filmgate listens on ${address} (health: ${opsAddress}/readyz)
 Try it, one call a second:
   curl ${address}/
   curl '${address}/?like=1'
-  curl ${address}/add_film -H "Authorization: Bearer $(cat '${keyPath}')" -H 'Content-Type: application/json' -d '{"name":"Moana","studio":"Disney","year":2016}'
+  curl ${address}/add_film -H "Authorization: Bearer $(cat ${shellQuoted(keyPath)})" -H 'Content-Type: application/json' -d '{"name":"Moana","studio":"Disney","year":2016}'
 
 On from the start:
   limits      ${limits.default} for each client and route; 1 per second on / and /add_film; in all ${limits.total}
@@ -26,3 +26,6 @@ On from the start:
   storage     an answered write is on the disk
 `
 }
+
+/** One word for a POSIX shell, whatever the path holds. */
+const shellQuoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`

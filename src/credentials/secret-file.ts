@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Reads a secret's text, or undefined when there is no such file. */
@@ -15,16 +15,25 @@ export const readSecretFile = (path: string): string | undefined => {
 /** Writes a secret so that a crash leaves the old file or the new one, never half of it, and nobody else can read it (mode 0600). */
 export const writeSecretFile = (path: string, secret: string): void => {
   const draft = `${path}.${randomBytes(6).toString('hex')}`
-  const file = openSync(draft, 'wx', 0o600)
+  try {
+    writeDurably(draft, `${secret}\n`)
+    renameSync(draft, path)
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error
+  }
+  const folder = openSync(dirname(path), 'r')
+  fsyncSync(folder)
+  closeSync(folder)
+}
+
+const writeDurably = (path: string, text: string): void => {
+  const file = openSync(path, 'wx', 0o600)
   try {
     fchmodSync(file, 0o600)
-    writeSync(file, `${secret}\n`)
+    writeSync(file, text)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
-  renameSync(draft, path)
-  const folder = openSync(dirname(path), 'r')
-  fsyncSync(folder)
-  closeSync(folder)
 }

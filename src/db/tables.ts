@@ -39,8 +39,8 @@ export interface VoteTable {
 export interface CatalogueTable {
   id: number
   films: number
-  /** When the starter catalogue was imported; null until then. */
-  seeded_at: number | null
+  /** When the first film came; null until then. */
+  filled_at: number | null
 }
 
 export interface ApiKeyTable {

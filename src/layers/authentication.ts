@@ -28,8 +28,8 @@ const unauthenticated = (detail: string): Problem => new Problem('unauthenticate
  * anonymous, because a client that sends credentials must learn that they do not work.
  */
 export const authentication: FastifyPluginCallback<AuthenticationOptions> = wholeServer('authentication', (app, options, done) => {
-  app.decorateRequest('principal', null)
   app.addHook('onRequest', (request, reply, next) => {
+    request.principal = null
     const { authorization } = request.raw.headers
     if (authorization === undefined) {
       next()

@@ -107,7 +107,6 @@ const withoutPort = (hop: string): string => /^\[([^\]]*)\](?::\d+)?$/.exec(hop)
 export const clientAddress: FastifyPluginCallback<{ readonly addresses: ClientAddresses }> = wholeServer(
   'client-address',
   (app, { addresses }, done) => {
-    app.decorateRequest('client', null as unknown as Client)
     app.addHook('onRequest', (request, _reply, next) => {
       request.client = addresses.of(request.raw)
       next()

@@ -18,8 +18,6 @@ export interface ProblemsOptions {
 
 /** Step 12: every error, thrown or passed on anywhere, becomes one problem document (RFC 9457); what is not ours becomes `internal`. */
 export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('problems', (app, { observe }, done) => {
-  app.decorateRequest('refusal', null)
-
   const refuse = (request: FastifyRequest, reply: FastifyReply, problem: Problem): void => {
     request.refusal = problem
     if (inputCodes.has(problem.code)) observe(inputEvent(request, problem))
@@ -34,6 +32,7 @@ export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('pro
   app.setNotFoundHandler((request, reply) => refuse(request, reply, notFound))
   // Here and not in the handler above, because that one runs after the body was read: an upload to nowhere must not be waited for.
   app.addHook('onRequest', (request, _reply, next) => {
+    request.refusal = null
     if (request.is404) next(notFound)
     else next()
   })

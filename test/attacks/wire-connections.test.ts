@@ -77,7 +77,7 @@ describe('a body that breaks off where nobody reads it: one answer, and the proc
     if (where === 'good credentials') continue
     test(`${where}, broken behind the answer`, async () => {
       const server = await servers.current()
-      const options = { head: isHead, then: [{ after: 1, bytes: 'ZZ\r\n' }] }
+      const options = { head: isHead, behind: [{ after: 1, bytes: 'ZZ\r\n' }] }
       const { answers, rest } = await exchange(server.port, `${head}${chunkedBody}\r\n`, options)
       assert.ok(await isAlive(server), 'the server ended')
       assert.deepEqual([statuses(answers), rest], [[allowed[0]], ''], 'nothing may follow the only answer')
@@ -124,7 +124,7 @@ describe('a body that is not wanted is not waited for', () => {
   test('Expect: 100-continue, broken JSON: 100, then 400', async () => {
     const server = await servers.current()
     const head = `POST /add_film HTTP/1.1\r\n${host}Authorization: ${bearer}\r\n${json}Connection: close\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n`
-    const { answers } = await exchange(server.port, head, { answers: 2, then: [{ after: 1, bytes: '{,' }] })
+    const { answers } = await exchange(server.port, head, { answers: 2, behind: [{ after: 1, bytes: '{,' }] })
     assert.deepEqual(statuses(answers), [100, 400])
     assertProblem(answers[1] as Answer, { status: 400, code: 'bad_request' })
   })
@@ -153,28 +153,38 @@ describe('CONNECT', () => {
       [405, 'method_not_allowed'],
     ])
   })
+})
 
-  test('CONNECT and a reset at once, 50 times: the process lives', async () => {
-    const server = await servers.current()
-    for (let i = 0; i < 50; i++) {
-      const socket = connect({ port: server.port, host: '127.0.0.1' })
-      socket.on('error', () => undefined)
-      socket.write(`CONNECT evil.example:443 HTTP/1.1\r\n${host}\r\n`, () => socket.resetAndDestroy())
-      await once(socket, 'close')
-    }
-    assert.ok(await isAlive(server), 'the server ended')
-  })
-
-  test('garbage and a reset at once, 50 times: the process lives', async () => {
-    const server = await servers.current()
-    for (let i = 0; i < 50; i++) {
-      const socket = connect({ port: server.port, host: '127.0.0.1' })
-      socket.on('error', () => undefined)
-      socket.write(`${get}\r\nGARBAGE\r\n\r\n`, () => socket.resetAndDestroy())
-      await once(socket, 'close')
-    }
-    assert.ok(await isAlive(server), 'the server ended')
-  })
+describe('a reset right behind it, 30 times: the process lives', () => {
+  const keyed = `POST /add_film HTTP/1.1\r\n${host}Authorization: ${bearer}\r\n${json}`
+  const resets: Readonly<Record<string, string | Buffer>> = {
+    CONNECT: `CONNECT evil.example:443 HTTP/1.1\r\n${host}\r\n`,
+    'CONNECT behind a vote': `GET /?like=40 HTTP/1.1\r\n${host}\r\nCONNECT evil.example:443 HTTP/1.1\r\n${host}\r\n`,
+    garbage: 'GARBAGE\r\n\r\n',
+    'garbage behind a good request': `${get}\r\nGARBAGE\r\n\r\n`,
+    'garbage behind a vote': `GET /?like=40 HTTP/1.1\r\n${host}\r\nGARBAGE\r\n\r\n`,
+    'a TLS hello': Buffer.from('16030100a5010000a10303', 'hex'),
+    'a good request': `${get}\r\n`,
+    'a vote': `GET /?like=40 HTTP/1.1\r\n${host}\r\n`,
+    'an upgrade': `${get}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    'Expect: 100-continue': `${keyed}Expect: 100-continue\r\nContent-Length: 12\r\n\r\n`,
+    'half a body': `${keyed}Content-Length: 100\r\n\r\n{`,
+    'half a chunked body': `${keyed}Transfer-Encoding: chunked\r\n\r\n5\r\n{`,
+    'a body that is too long': `${keyed}Content-Length: 100000\r\n\r\n${' '.repeat(50_000)}`,
+    'half a head': get,
+  }
+  for (const [attack, bytes] of Object.entries(resets)) {
+    test(attack, async () => {
+      const server = await servers.current()
+      for (let i = 0; i < 30; i++) {
+        const socket = connect({ port: server.port, host: '127.0.0.1' })
+        socket.on('error', () => undefined)
+        socket.write(bytes, () => socket.resetAndDestroy())
+        await once(socket, 'close')
+      }
+      assert.ok(await isAlive(server), 'the server ended')
+    })
+  }
 })
 
 describe('pipelining', () => {
@@ -215,7 +225,7 @@ describe('pipelining', () => {
   })
   test('garbage, and more garbage a moment later: one answer, one line', async () => {
     const server = await servers.current()
-    const { answers, rest } = await exchange(server.port, 'GARBAGE\r\n\r\n', { then: [{ after: 1, bytes: 'GARBAGE\r\n\r\n' }] })
+    const { answers, rest } = await exchange(server.port, 'GARBAGE\r\n\r\n', { behind: [{ after: 1, bytes: 'GARBAGE\r\n\r\n' }] })
     assert.deepEqual([statuses(answers), rest], [[400], ''])
     await assertLogged(server, answers[0] as Answer, 'bad_request')
   })

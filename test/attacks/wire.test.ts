@@ -227,6 +227,11 @@ describe('methods', { concurrency: 8 }, () => {
     const answer = await check({ ask: { method: 'POST', target: '/' }, ...notAllowed })
     assert.match(answer.field('allow') ?? '', /\bGET\b/)
   })
+  test('a form to / is refused for its method', () =>
+    check({
+      ask: { method: 'POST', target: '/', fields: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'like=1' },
+      ...notAllowed,
+    }).then(() => undefined))
   test('a preflight of another site is refused without a word of CORS', async () => {
     const answer = await ask(server, {
       method: 'OPTIONS',

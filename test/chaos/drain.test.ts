@@ -160,15 +160,16 @@ test('a flood of cheap requests at SIGTERM: no line of the log is lost, doubled 
   )
 })
 
+const stop = async (server: TestServer, report: (text: string) => void): Promise<number> => {
+  const startedMs = performance.now()
+  assert.equal(await server.kill('SIGTERM'), 0)
+  const tookMs = performance.now() - startedMs
+  report(`exit after ${Math.round(tookMs)} ms`)
+  return tookMs
+}
+
 test('what hangs is cut after 10 s', { concurrency: true }, async (t) => {
   const env = { FILMGATE_SERVER_REQUEST_TIMEOUT_MS: '60000', FILMGATE_SERVER_HEADER_TIMEOUT_MS: '60000' }
-  const stop = async (server: TestServer, report: (text: string) => void): Promise<number> => {
-    const startedMs = performance.now()
-    assert.equal(await server.kill('SIGTERM'), 0)
-    const tookMs = performance.now() - startedMs
-    report(`exit after ${Math.round(tookMs)} ms`)
-    return tookMs
-  }
   const publicOne = t.test('a request that never ends: exit 0, and a line in the log', async (sub) => {
     await using server = await startServer({ env })
     using hanging = await openHalfPost(server)

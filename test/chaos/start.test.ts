@@ -197,14 +197,15 @@ test('kill -9 during the first import, again and again: the catalogue is complet
   t.diagnostic(`${cut} of 5 imports were cut`)
 })
 
+const statusWith = async (server: TestServer, key: string): Promise<number> => {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  return (await fetch(`${server.url}/add_film`, { method: 'POST', headers, body: '{"name":"Key"}' })).status
+}
+
 test('a starter key that was lost, damaged or emptied is replaced, and the old one is dead', async () => {
   using folder = temporaryFolder()
   const dataDir = join(folder.path, 'data')
   const keyPath = join(dataDir, 'starter.key')
-  const statusWith = async (server: TestServer, key: string): Promise<number> => {
-    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-    return (await fetch(`${server.url}/add_film`, { method: 'POST', headers, body: '{"name":"Key"}' })).status
-  }
   const olds: string[] = []
   for (const damage of [() => rmSync(keyPath), () => truncateSync(keyPath, 20), () => writeFileSync(keyPath, ''), () => undefined]) {
     await using server = await startServer({ dataDir })

@@ -152,7 +152,13 @@ test('a full disk: writes 503, reads go on, recovery by itself', async () => {
   }
   await using server = await startServer({ dataDir: disk.dataDir, wrap: disk.wrap, env: voterEnv })
   disk.look()
-  await failAndRecover(server, ledger, disk.fill, disk.free, verify)
+  await failAndRecover(
+    server,
+    ledger,
+    () => disk.fill(),
+    () => disk.free(),
+    verify,
+  )
   assert.equal(await server.kill('SIGTERM'), 0)
   assert.deepEqual(storeEvents(server), ['sys_store_failure', 'sys_store_recovered'], 'each told once')
   verify()

@@ -56,16 +56,21 @@ test(`GET / costs the same among ${few} films and among ${many}`, async (t) => {
   }
 })
 
+const pickMany = async ({ picks }: FilmRepository): Promise<void> => {
+  for (let i = 0; i < 2560; i++) assert.ok(picks.take() ?? (await picks.next()))
+}
+
 for (const kind of databases) {
-  test(`a pick on ${kind.name} costs the same among ${few} films and among ${many}`, async (t) => {
+  /**
+   * The query behind it, by itself: larger trees miss the processor's caches more often, so it cannot cost the same, but a hundred times
+   * the films must not cost more than a few of those misses. OFFSET, count(*) or ORDER BY random() would take a hundred times as long.
+   */
+  test(`fetching picks on ${kind.name} grows with the depth of the tree at most`, async (t) => {
     await using small = await kind.openFilled(few)
     await using large = await kind.openFilled(many)
-    const pickMany = async ({ picks }: FilmRepository): Promise<void> => {
-      for (let i = 0; i < 2560; i++) assert.ok(picks.take() ?? (await picks.next()))
-    }
     const repositories = [createFilmRepository(small.database, systemClock), createFilmRepository(large.database, systemClock)] as const
     const [base, grown] = await interleave(61, 2560, [() => pickMany(repositories[0]), () => pickMany(repositories[1])])
     t.diagnostic(`median ${base.toFixed(2)} µs and ${grown.toFixed(2)} µs a pick, ratio ${(grown / base).toFixed(2)}`)
-    assert.ok(grown / base <= 1.5, `ratio ${grown / base}`)
+    assert.ok(grown / base <= 4, `ratio ${grown / base}`)
   })
 }

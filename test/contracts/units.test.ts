@@ -24,6 +24,11 @@ const insertVote = ({ reader }: Database, value: number): Statement =>
 const keysOf = async ({ reader }: Database): Promise<string[]> =>
   (await reader.selectFrom('api_key').select(['id', 'name']).orderBy('id').execute()).map(({ id, name }) => `${id}=${name}`)
 
+const conflict = (index: number) => ({ result: 'conflict', statement: index })
+
+const swapName = (on: Database, name: string) =>
+  on.commit([statement(on.reader.updateTable('api_key').set({ name }).where('id', '=', 'a').where('name', '=', 'n').compile(), 1)])
+
 const committed = { result: 'committed', rows: [[]] } as const
 
 for (const kind of databases) {
@@ -73,7 +78,6 @@ for (const kind of databases) {
         database.commit([renameKey(database, 'a', 'y', 1), insertKey(database, 'c', 1)]),
         database.commit([insertKey(database, 'd', 1)]),
       ])
-      const conflict = (index: number) => ({ result: 'conflict', statement: index })
       assert.deepEqual(outcomes, [committed, conflict(1), committed, conflict(0), conflict(1), committed])
       assert.deepEqual(await keysOf(database), ['a=n', 'c=n', 'd=n'])
     })
@@ -116,9 +120,7 @@ for (const kind of databases) {
       const { database } = opened
       const other = await opened.another()
       await database.commit([insertKey(database, 'a', 1)])
-      const swap = (on: Database, name: string) =>
-        on.commit([statement(on.reader.updateTable('api_key').set({ name }).where('id', '=', 'a').where('name', '=', 'n').compile(), 1)])
-      const outcomes = await Promise.all(Array.from({ length: 40 }, (_, i) => swap(i % 2 === 0 ? database : other, `winner ${i}`)))
+      const outcomes = await Promise.all(Array.from({ length: 40 }, (_, i) => swapName(i % 2 === 0 ? database : other, `winner ${i}`)))
       const winners = outcomes.flatMap(({ result }, i) => (result === 'committed' ? [i] : []))
       assert.equal(winners.length, 1)
       assert.deepEqual(await keysOf(other), [`a=winner ${winners[0]}`])

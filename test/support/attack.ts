@@ -30,7 +30,7 @@ export interface ExchangeOptions {
   readonly head?: boolean
   readonly timeoutMs?: number
   /** Further pieces, each sent when that many answers are complete. */
-  readonly then?: readonly { readonly after: number; readonly bytes: string | Buffer }[]
+  readonly behind?: readonly { readonly after: number; readonly bytes: string | Buffer }[]
 }
 
 /** Sends bytes as they are and splits what comes back into answers. */
@@ -52,7 +52,7 @@ export const exchange = (port: number, bytes: string | Buffer, options: Exchange
       text += chunk
       const { answers } = splitAnswers(text, options.head ?? false)
       if (options.answers !== undefined && answers.length >= options.answers) return finish()
-      for (let next = options.then?.[sent]; next !== undefined && answers.length >= next.after; next = options.then?.[sent]) {
+      for (let next = options.behind?.[sent]; next !== undefined && answers.length >= next.after; next = options.behind?.[sent]) {
         sent++
         socket.write(next.bytes)
       }

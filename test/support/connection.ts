@@ -17,13 +17,13 @@ export const openConnection = async (port: number): Promise<Connection> => {
   const socket = connect({ port, host: '127.0.0.1' })
   await once(socket, 'connect')
   let text = ''
-  let arrived = (): void => undefined
+  let arrived: (() => void) | undefined
   socket.setEncoding('latin1')
   socket.on('data', (chunk: string) => {
     text += chunk
-    arrived()
+    arrived?.()
   })
-  // An 'close' follows every 'error'.
+  // A 'close' follows every 'error'.
   socket.on('error', () => undefined)
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
 

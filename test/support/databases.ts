@@ -62,7 +62,7 @@ const fillSqlite = (file: string, films: number): void => {
        select n, 'Film number ' || n, 'Studio ' || (n % 100), 1900 + n % 120, 'Drama', 'Director ' || (n % 5000), 90, 5.5 from numbers`,
     )
     .run(films)
-  connection.prepare('update catalogue set films = ?, seeded_at = 1').run(films)
+  connection.prepare('update catalogue set films = ?, filled_at = 1').run(films)
   connection.exec('commit')
 }
 

@@ -19,10 +19,10 @@ export const startProgram = (dataDir: string, cwd: string): Program => {
   const child = spawn(process.execPath, [main, 'serve'], { env, cwd, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let text = ''
-  let heard = (): void => undefined
+  let heard: (() => void) | undefined
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
-    heard()
+    heard?.()
   })
   const end = async (): Promise<void> => {
     child.kill('SIGKILL')

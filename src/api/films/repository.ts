@@ -5,6 +5,7 @@ import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
 import { statement, template } from '../../db/unit.ts'
 import { written } from '../written.ts'
+import { normaliseFilm, type StoredFilm } from './normalise.ts'
 import { type Picks, createPicks } from './picks.ts'
 import type { Film, NewFilm } from './schema.ts'
 
@@ -40,14 +41,15 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
     picks,
     byId,
     add: async (film) => {
-      const outcome = await commit([statement(queries.grow({ by: 1 }), 1), statement(queries.insert(normalised(film)), 1)])
+      const stored = normaliseFilm(film)
+      const outcome = await commit([statement(queries.grow({ at: clock.epochMs() }), 1), statement(queries.insert(stored), 1)])
       picks.forgetAll()
       const id = written(outcome)[1]?.[0]?.['id']
-      return { id: Number(id), ...normalised(film), likes: 0, dislikes: 0 }
+      return { id: Number(id), ...stored, likes: 0, dislikes: 0 }
     },
     remove: async (id) => {
       const outcome = await commit([
-        statement(queries.grow({ by: -1 }), 1),
+        statement(queries.shrink, 1),
         statement(queries.moveLastAside({ id })),
         statement(queries.remove({ id }), 1),
         statement(queries.moveBack),
@@ -62,26 +64,14 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
       const inserts = chunksOf(films, 500).map((chunk, i) => statement(queries.insertMany(chunk, i * 500), chunk.length))
       const outcome = await commit([statement(queries.seedCount({ films: films.length, at: clock.epochMs() }), 1), ...inserts])
       picks.forgetAll()
-      if (outcome.result === 'conflict') return false
+      // Only the first statement asks whether the catalogue is untouched.
+      if (outcome.result === 'conflict' && outcome.statement === 0) return false
       written(outcome)
       return true
     },
   }
 }
 
-const nfc = (text: string | null | undefined): string | null => text?.normalize('NFC') ?? null
-
-const normalised = (film: NewFilm) => ({
-  name: film.name.normalize('NFC'),
-  studio: nfc(film.studio),
-  year: film.year ?? null,
-  genre: nfc(film.genre),
-  director: nfc(film.director),
-  runtime_min: film.runtime_min ?? null,
-  rating: film.rating ?? null,
-})
-
-type FilmValues = ReturnType<typeof normalised>
 type IdArgs = { id: number }
 
 const compileQueries = (db: Kysely<Tables>) => {
@@ -103,13 +93,19 @@ const compileQueries = (db: Kysely<Tables>) => {
     bySlots,
     count: db.selectFrom('catalogue').select('films').compile(),
     byId: template<IdArgs>(['id'], ({ id }) => db.selectFrom('film').select(columns).where('id', '=', id)),
-    grow: template<{ by: number }>(['by'], ({ by }) => db.updateTable('catalogue').set((e) => ({ films: e('films', '+', by) }))),
-    untouched: db.selectFrom('catalogue').select('id').where('films', '=', 0).where('seeded_at', 'is', null).compile(),
+    grow: template<{ at: number }>(['at'], ({ at }) =>
+      db.updateTable('catalogue').set((e) => ({ films: e('films', '+', 1), filled_at: e.fn.coalesce('filled_at', e.val(at)) })),
+    ),
+    shrink: db
+      .updateTable('catalogue')
+      .set((e) => ({ films: e('films', '-', 1) }))
+      .compile(),
+    untouched: db.selectFrom('catalogue').select('id').where('films', '=', 0).where('filled_at', 'is', null).compile(),
     // Compare and swap: of two servers that start at once on one database, one imports.
     seedCount: template<{ films: number; at: number }>(['films', 'at'], ({ films, at }) =>
-      db.updateTable('catalogue').set({ films, seeded_at: at }).where('films', '=', 0).where('seeded_at', 'is', null),
+      db.updateTable('catalogue').set({ films, filled_at: at }).where('films', '=', 0).where('filled_at', 'is', null),
     ),
-    insert: template<FilmValues>(['name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating'], (film) =>
+    insert: template<StoredFilm>(['name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating'], (film) =>
       db
         .insertInto('film')
         .values((e) => ({ ...film, slot: e.selectFrom('catalogue').select('films') }))
@@ -118,7 +114,7 @@ const compileQueries = (db: Kysely<Tables>) => {
     insertMany: (films: readonly NewFilm[], offset: number) =>
       db
         .insertInto('film')
-        .values(films.map((film, i) => ({ ...normalised(film), slot: offset + i + 1 })))
+        .values(films.map((film, i) => ({ ...normaliseFilm(film), slot: offset + i + 1 })))
         .compile(),
     ...compileRemoval(db),
   }

@@ -6,7 +6,10 @@ import Type, { type Static } from 'typebox'
  */
 const visibleText = String.raw`^(?!\s)[^\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+(?<!\s)$`
 
-const Text = Type.String({ minLength: 1, maxLength: 200, pattern: visibleText })
+/** Code points. */
+export const maxTextLength = 200
+
+const Text = Type.String({ minLength: 1, maxLength: maxTextLength, pattern: visibleText })
 
 /** The same, or null for "not known". One type list instead of a union, so that an error names the field once. */
 const nullable = <T>(schema: { readonly type: string }): ReturnType<typeof Type.Unsafe<T | null>> =>

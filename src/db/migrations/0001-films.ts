@@ -53,7 +53,7 @@ const catalogueTable = (dialect: Dialect, table: Table): Table =>
   table
     .addColumn('id', 'integer', (c) => c.primaryKey().check(sql`id = 1`))
     .addColumn('films', 'integer', (c) => c.notNull().check(sql`films >= 0`))
-    .addColumn('seeded_at', moment[dialect])
+    .addColumn('filled_at', moment[dialect])
 
 const apiKeyTable = (dialect: Dialect, table: Table): Table =>
   table

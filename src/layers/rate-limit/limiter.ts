@@ -8,7 +8,7 @@ import type { Decision, LimiterStore, Quota } from './store.ts'
 declare module 'fastify' {
   interface FastifyRequest {
     /** The last decision of a limiter, for the RateLimit fields of the answer. */
-    limitFields: { readonly fields: LimitFields; readonly decision: Decision } | null
+    limitFields?: { readonly fields: LimitFields; readonly decision: Decision }
   }
 }
 
@@ -52,7 +52,7 @@ export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptio
 /** Writes the RateLimit fields once, with the answer: those of the quotas that were asked last, which are the identity's where it came so far. */
 export const writeLimitFields: onSendHookHandler = (request, reply, payload, next) => {
   const { limitFields } = request
-  if (limitFields !== null) {
+  if (limitFields !== undefined) {
     reply.header('ratelimit-policy', limitFields.fields.policy)
     reply.header('ratelimit', limitFields.fields.rateLimit(limitFields.decision))
   }

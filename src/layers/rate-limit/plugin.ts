@@ -74,10 +74,12 @@ export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer
   },
 )
 
+const fieldsHook = Symbol('RateLimit fields')
+
 /** Both limits write their fields through one hook, whichever is registered, alone or together. */
 const prepareFields = (app: FastifyInstance): void => {
-  if (app.hasRequestDecorator('limitFields')) return
-  app.decorateRequest('limitFields', null)
+  if (app.hasDecorator(fieldsHook)) return
+  app.decorate(fieldsHook, true)
   app.addHook('onSend', writeLimitFields)
 }
 

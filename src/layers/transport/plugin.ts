@@ -50,7 +50,7 @@ export interface MessageChecksOptions {
 /** Remembers which answer is due on a connection; first of all hooks, so that a body that breaks off always finds its request. */
 export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('transport', (app, { sockets }, done) => {
   app.addHook('onRequest', (request, reply, next) => {
-    sockets.opened(request.raw, reply.raw)
+    sockets.opened(request.raw.socket, reply.raw)
     next()
   })
   app.addHook('onRoute', (route) => {

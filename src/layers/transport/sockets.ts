@@ -30,8 +30,8 @@ const connectRefused = new Problem('method_not_allowed', { detail: 'This is no p
 
 /** What happens on connections outside of any route: parser errors, CONNECT, Expect, and how many connections there may be. */
 export const createSockets = (options: SocketsOptions) => {
-  /** The request whose answer is due next on a connection. */
-  const open = new WeakMap<Socket, { readonly request: IncomingMessage; readonly response: ServerResponse }>()
+  /** The answer that is due next on a connection. */
+  const open = new WeakMap<Socket, ServerResponse>()
 
   const end = (unparsed: Unparsed): void => {
     const answer = options.refuse(unparsed)
@@ -48,11 +48,11 @@ export const createSockets = (options: SocketsOptions) => {
     }
     const problem = parserProblem(error.code)
     const current = open.get(socket)
-    if (current === undefined || current.response.writableFinished) end({ problem, socket, method: null, target: null })
+    if (current === undefined || current.writableFinished) end({ problem, socket, method: null, target: null })
     // Its body broke off: the request itself is refused, through its hooks, so that it is answered and logged once.
-    else if (!current.request.complete) current.request.emit('error', problem)
+    else if (!current.req.complete) current.req.emit('error', problem)
     // A broken request behind one that is still being answered: answers keep the order of requests.
-    else current.response.once('close', () => end({ problem, socket, method: null, target: null }))
+    else current.once('close', () => end({ problem, socket, method: null, target: null }))
   }
 
   const attach = (server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void => {
@@ -69,7 +69,7 @@ export const createSockets = (options: SocketsOptions) => {
   return {
     attach,
     onClientError,
-    opened: (request: IncomingMessage, response: ServerResponse) => void open.set(request.socket, { request, response }),
+    opened: (socket: Socket, response: ServerResponse) => void open.set(socket, response),
   }
 }
 

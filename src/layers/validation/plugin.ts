@@ -42,7 +42,6 @@ const unsupported = new Problem('unsupported_media_type', {
  * is refused, so no such page can change anything here.
  */
 export const validation: FastifyPluginCallback = wholeServer('validation', (app, _options, done) => {
-  app.decorateRequest('bodyBytes', 0)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, parsed) => {
     request.bodyBytes = body.length
@@ -55,6 +54,7 @@ export const validation: FastifyPluginCallback = wholeServer('validation', (app,
   })
 
   app.addHook('onRequest', (request, _reply, next) => {
+    request.bodyBytes = 0
     const { headers } = request.raw
     const accept = headers.accept
     if (accept !== undefined && accept !== '*/*' && !accepts(accept, request.routeOptions.config?.produces ?? 'application/json')) {

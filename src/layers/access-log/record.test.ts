@@ -118,13 +118,14 @@ describe('a line for a terminal', () => {
   })
 })
 
+const loudness = (verdict: string, status: number | null) => levelOf({ ...example, verdict, status })
+
 test('a refusal is a warning, a fault of ours an error, a client that went away a warning', () => {
-  const level = (verdict: string, status: number | null) => levelOf({ ...example, verdict, status })
   assert.deepEqual(
-    [level('ok', 200), level('ok', 304), level('not_found', 404), level('aborted', null), level('aborted', 200)],
+    [loudness('ok', 200), loudness('ok', 304), loudness('not_found', 404), loudness('aborted', null), loudness('aborted', 200)],
     ['info', 'info', 'warn', 'warn', 'warn'],
   )
-  assert.deepEqual([level('internal', 500), level('store_unavailable', 503)], ['error', 'error'])
+  assert.deepEqual([loudness('internal', 500), loudness('store_unavailable', 503)], ['error', 'error'])
 })
 
 test('what never became a request is a record too, unknown parts null', () => {

@@ -10,7 +10,8 @@ import type { Quota } from './store.ts'
 const defaults: LimitDefaults = { anonymous: '200 per day; 50 per hour', authenticated: '20000 per day', overrides: {} }
 
 /** Each quota as `scope: limits`, so that a case reads as one line. */
-const shown = (quotas: readonly Quota[] = []): string[] => quotas.map(({ scope, windows }) => `${scope}: ${formatLimits(windows.map((window) => ({ ...window, name: '' })))}`)
+const shown = (quotas: readonly Quota[] = []): string[] =>
+  quotas.map(({ scope, windows }) => `${scope}: ${formatLimits(windows.map((window) => ({ ...window, name: '' })))}`)
 
 const quotas = (limits: RouteLimits, override?: RouteOverride, name = 'GET /') => {
   const found = quotasOf(name, limits, { ...defaults, overrides: override === undefined ? {} : { 'GET /': override } })
@@ -43,7 +44,9 @@ describe('what a route says', () => {
 
   test('sharedAs: counts together with the other route, and is overridden under its name', () => {
     assert.deepEqual(quotas({ sharedAs: 'GET /' }, undefined, 'HEAD /add'), untouched)
-    assert.deepEqual(quotas({ sharedAs: 'GET /', add: '1 per second' }, { only: '5 per day' }, 'HEAD /add')?.anonymous, ['route GET /: 5 per day'])
+    assert.deepEqual(quotas({ sharedAs: 'GET /', add: '1 per second' }, { only: '5 per day' }, 'HEAD /add')?.anonymous, [
+      'route GET /: 5 per day',
+    ])
   })
 })
 
@@ -85,10 +88,17 @@ test('of several limits over the same time the strictest holds: adding never loo
       const windows = found?.anonymous[0]?.windows ?? []
       for (const one of [own, added, anonymous]) {
         const [said] = totalQuota(one).windows
-        assert.ok(windows.some(({ windowMs, limit: held }) => windowMs === said?.windowMs && held <= said.limit), one)
+        assert.ok(
+          windows.some(({ windowMs, limit: held }) => windowMs === said?.windowMs && held <= said.limit),
+          one,
+        )
       }
       const lengths = windows.map(({ windowMs }) => windowMs)
-      assert.deepEqual(lengths, [...new Set(lengths)].toSorted((a, b) => a - b), 'shortest first, none twice')
+      assert.deepEqual(
+        lengths,
+        [...new Set(lengths)].toSorted((a, b) => a - b),
+        'shortest first, none twice',
+      )
     }),
   )
 })

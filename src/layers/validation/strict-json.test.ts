@@ -34,15 +34,16 @@ test('every JSON value comes back as it was', () => {
   )
 })
 
+/** The same name to every parser, spelt with escapes where `mask` says so. */
+const spell = (name: string, mask: readonly boolean[]): string => {
+  const units = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i))
+  const escaped = units.map((unit, i) =>
+    mask[i] === true ? `\\u${unit.toString(16).padStart(4, '0')}` : JSON.stringify(String.fromCharCode(unit)).slice(1, -1),
+  )
+  return `"${escaped.join('')}"`
+}
+
 describe('duplicate members', () => {
-  /** The same name to every parser, spelt with escapes where `mask` says so. */
-  const spell = (name: string, mask: readonly boolean[]): string => {
-    const units = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i))
-    const escaped = units.map((unit, i) =>
-      mask[i] === true ? `\\u${unit.toString(16).padStart(4, '0')}` : JSON.stringify(String.fromCharCode(unit)).slice(1, -1),
-    )
-    return `"${escaped.join('')}"`
-  }
   const mask = fc.array(fc.boolean(), { maxLength: 10 })
   const around = fc.array(
     fc.constantFrom<readonly [string, string]>(['{"a":', ',"b":{}}'], ['[1,', ',{"a":":"}]'], ['{"{":[', ']}'], [' [ ', '\n]']),
@@ -81,9 +82,10 @@ describe('duplicate members', () => {
   })
 })
 
+const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`
+
 describe('what is not the same to every reader is refused', () => {
   test('nesting: 32 levels are read, one more is not, and brackets in strings are none', () => {
-    const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`
     assert.deepEqual(
       [refusal(nested(32)), refusal(`{"a":${nested(31)}}`), refusal(`["${nested(100)}"]`)],
       [undefined, undefined, undefined],
@@ -124,16 +126,17 @@ describe('what is not the same to every reader is refused', () => {
   })
 })
 
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 describe('against JSON.parse', () => {
   const reasons = /the same member twice|more than 32 levels|cannot be called|surrogate/
-  const isJson = (text: string): boolean => {
-    try {
-      JSON.parse(text)
-      return true
-    } catch {
-      return false
-    }
-  }
   const piece = fc.constantFrom(
     '{',
     '}',

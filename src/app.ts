@@ -1,6 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
@@ -8,14 +6,18 @@ import type { Config } from './config.ts'
 import type { Clock } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
+import { createListener, headerOptions } from './listener.ts'
 
-export interface AppOptions extends Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
+interface SharedOptions {
   readonly config: Config
   readonly clock: Clock
-  readonly limiterStore: layers.LimiterStore
-  readonly lookupKey: layers.AuthenticationOptions['lookupKey']
   readonly log: layers.Log
   readonly observe: Observe
+}
+
+export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
+  readonly limiterStore: layers.LimiterStore
+  readonly lookupKey: layers.AuthenticationOptions['lookupKey']
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
   readonly onUntrustedProxy: () => void
 }
@@ -25,36 +27,37 @@ export interface App {
   readonly routes: readonly layers.RouteEntry[]
 }
 
-const tls = false
+/** What everybody may do, known or not. */
+const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
-  const { config, clock, limiterStore: store, log, observe } = options
-  const addresses = layers.createClientAddresses({
+  const { config, limiterStore: store, log, observe } = options
+  const { default: anonymous, authenticated, total, routes: overrides } = config.limits
+  const chargeOf = layers.totalCharge(total)
+  const listener = createListener({
+    ...options,
+    write: log.access,
+    count: (client) => void store.consume(chargeOf(client).identity, chargeOf(client).quotas, 1),
     trustedProxies: config.server.trustedProxies,
-    onUntrustedProxy: options.onUntrustedProxy,
+    hosts: servedHosts(config),
   })
-  const isTrusted = (request: IncomingMessage): boolean => addresses.isTrusted(request.socket)
-  const genReqId = layers.createRequestIds(isTrusted)
-  const sockets = createSockets(options, addresses, genReqId)
-  const server = createServer(config, genReqId, sockets)
-  const routes = layers.collectRoutes(server)
+  const { server, routes } = listener
 
-  // 1 to 6: what every request passes, whatever becomes of it.
-  await server.register(layers.transport, { sockets })
-  await server.register(layers.clientAddress, { addresses })
-  await server.register(layers.accessLog, { clock, isTrusted, write: log.access, outcome })
-  await server.register(layers.securityHeaders, { tls })
-  await server.register(layers.totalLimit, { store, observe, total: config.limits.total })
-  await server.register(layers.messageChecks, {
-    observe,
-    check: layers.createMessageChecks(layers.createHostCheck({ hosts: servedHosts(config) })),
-  })
-  await server.register(layers.problems, { observe })
-  // 8 to 11: who it is, what they may do, how often, and with what.
+  // 1 to 4: what every request passes, whatever becomes of it.
+  await server.register(layers.transport, listener.transport)
+  await server.register(layers.clientAddress, { addresses: listener.addresses })
+  await server.register(layers.accessLog, listener.accessLog)
+  await server.register(layers.securityHeaders, headerOptions)
+  // 6: attempts count, so what the message checks refuse does too.
+  await server.register(layers.totalLimit, { store, observe, total })
+  await server.register(layers.messageChecks, listener.messageChecks)
+  // 8: who it is. Then 12, and 404 where no route matched: bad credentials are 401 everywhere.
   await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
-  await server.register(layers.authorization, { observe, publicPermissions: new Set(['films:read', 'votes:write'] as const) })
-  await server.register(layers.routeLimits, { store, observe, defaults: limitDefaults(config) })
+  await server.register(layers.problems, { observe })
+  // 8, 9, 11, as hooks of each route: what they may do, how often, and with what.
+  await server.register(layers.authorization, { observe, publicPermissions })
+  await server.register(layers.routeLimits, { store, observe, defaults: { anonymous, authenticated, overrides } })
   await server.register(layers.validation)
 
   filmRoutes(server, { films: options.films, votes: options.votes, voterId: options.voterId, anonymousVotes: config.votes.anonymous })
@@ -63,26 +66,18 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   return { server, routes }
 }
 
-export interface OpsAppOptions extends OpsOptions {
-  readonly config: Config
-  readonly observe: Observe
-}
-
-/** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. */
-export const buildOpsApp = async ({ config, observe, ...ops }: OpsAppOptions): Promise<FastifyInstance> => {
-  const addresses = layers.createClientAddresses({ trustedProxies: [] })
-  const server = createServer(
-    config,
-    layers.createRequestIds(() => false),
-    undefined,
-  )
-  const routes = layers.collectRoutes(server)
-  await server.register(layers.clientAddress, { addresses })
-  await server.register(layers.securityHeaders, { tls })
-  await server.register(layers.messageChecks, {
-    observe,
-    check: layers.createMessageChecks(layers.createHostCheck({ hosts: [config.ops.host] })),
-  })
+/** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
+export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: SharedOptions & OpsOptions): Promise<FastifyInstance> => {
+  const write = (record: layers.AccessRecord): void => {
+    if (record.verdict !== 'ok') log.access(record)
+  }
+  const listener = createListener({ config, clock, observe, write, count: () => undefined, trustedProxies: [], hosts: [config.ops.host] })
+  const { server, routes } = listener
+  await server.register(layers.transport, listener.transport)
+  await server.register(layers.clientAddress, { addresses: listener.addresses })
+  await server.register(layers.accessLog, listener.accessLog)
+  await server.register(layers.securityHeaders, headerOptions)
+  await server.register(layers.messageChecks, listener.messageChecks)
   await server.register(layers.problems, { observe })
   await server.register(layers.authorization, { observe, publicPermissions: new Set<never>() })
   await server.register(layers.validation)
@@ -92,79 +87,8 @@ export const buildOpsApp = async ({ config, observe, ...ops }: OpsAppOptions): P
   return server
 }
 
-type Sockets = ReturnType<typeof layers.createSockets>
-
-const createServer = (config: Config, genReqId: (request: IncomingMessage) => string, sockets: Sockets | undefined): FastifyInstance => {
-  const clientErrorHandler = sockets === undefined ? {} : { clientErrorHandler: sockets.onClientError }
-  const server: FastifyInstance = Fastify({
-    ...layers.transportOptions(config.server),
-    ajv: layers.ajvOptions,
-    genReqId,
-    ...clientErrorHandler,
-  })
-  layers.teachAllMethods(server)
-  sockets?.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
-  return server
-}
-
-/** What is refused before there is a request: counted in `total`, observed, logged and answered like the rest. */
-const createSockets = (
-  { config, clock, limiterStore, log, observe }: AppOptions,
-  addresses: layers.ClientAddresses,
-  newRequestId: (request: IncomingMessage) => string,
-): Sockets => {
-  const chargeOf = layers.totalCharge(config.limits.total)
-  const fields = layers.securityHeaderFields({ tls })
-  return layers.createSockets({
-    maxConnections: config.server.maxConnections,
-    maxConnectionsPerClient: config.server.maxConnectionsPerClient,
-    clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
-    isTrusted: (socket) => addresses.isTrusted(socket),
-    refuse: ({ problem, socket, method, target }) => {
-      const client = addresses.ofSocket(socket)
-      const requestId = newRequestId({ socket, headers: {} } as IncomingMessage)
-      const { identity, quotas } = chargeOf(client)
-      void limiterStore.consume(identity, quotas, 1)
-      observe({ event: 'malicious_extraneous', requestId, client: client.prefix, reason: problem.code })
-      const answer = layers.rawAnswer(problem, requestId, fields)
-      log.access(
-        layers.unparsedRecord({
-          epochMs: clock.epochMs(),
-          requestId,
-          method,
-          path: target,
-          status: problem.statusCode,
-          bytesOut: answer.length,
-          client: client.address,
-          verdict: problem.code,
-        }),
-      )
-      return answer
-    },
-  })
-}
-
-const outcome = (request: FastifyRequest) => {
-  const { refusal } = request
-  const cause: unknown = refusal !== null && refusal.statusCode >= 500 ? refusal.cause : undefined
-  return {
-    client: request.client.address,
-    principal: request.principal?.subject ?? null,
-    verdict: refusal?.code ?? 'ok',
-    error: cause === undefined ? null : described(cause),
-    bytesIn: request.bodyBytes,
-  }
-}
-
-const described = (cause: unknown): string => {
-  if (cause instanceof Error) return cause.stack ?? cause.message
-  return typeof cause === 'string' ? cause : JSON.stringify(cause)
-}
-
 const servedHosts = ({ server }: Config): string[] => [
   server.host,
   ...server.hosts,
   ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host]),
 ]
-
-const limitDefaults = ({ limits }: Config) => ({ anonymous: limits.default, authenticated: limits.authenticated, overrides: limits.routes })

@@ -78,7 +78,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
     },
   })
   refuseUnknownRoutes(config, app.routes)
-  const opsApp = await buildOpsApp({ config, observe, database, dataDir, warnings: () => warnings })
+  const opsApp = await buildOpsApp({ config, clock, log, observe, database, dataDir, warnings: () => warnings })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
   observe({ event: 'sys_startup', address })

@@ -258,7 +258,7 @@ test('transport: what never becomes a request is answered too', async () => {
   await using server = await someoneElses(
     async (app) => {
       sockets.attach(app.server, (request, response) => app.routing(request, response))
-      await app.register(layers.transport, { sockets })
+      await app.register(layers.transport, { sockets, bodyLimitBytes: 1000 })
     },
     { clientErrorHandler: sockets.onClientError },
   )

@@ -7,8 +7,8 @@ import { problemDocument, problemHeaders } from '../core/problem-document.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Why the request was refused, else null. Set by the problems layer. */
-    refusal: Problem | null
+    /** Why the request was refused. Set by the problems layer. */
+    refusal?: Problem
   }
 }
 
@@ -25,14 +25,14 @@ export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('pro
       .code(problem.statusCode)
       .headers(problemHeaders(problem))
       .type('application/problem+json')
-      .send(JSON.stringify(problemDocument(problem, request.id)))
+      // As bytes, because Fastify adds a charset to a string, and JSON has none (RFC 8259 section 11).
+      .send(Buffer.from(JSON.stringify(problemDocument(problem, request.id))))
   }
 
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => refuse(request, reply, toProblem(error)))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, notFound))
   // Here and not in the handler above, because that one runs after the body was read: an upload to nowhere must not be waited for.
   app.addHook('onRequest', (request, _reply, next) => {
-    request.refusal = null
     if (request.is404) next(notFound)
     else next()
   })

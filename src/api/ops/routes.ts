@@ -38,8 +38,9 @@ const writable = async (database: Database): Promise<Check> => {
   try {
     await database.probe()
     return { name: 'database', ok: true }
-  } catch (error) {
-    return { name: 'database', ok: false, detail: error instanceof Error ? error.message : String(error) }
+  } catch {
+    // Why stands in the log (sys_store_failure); a message of the database may hold paths and SQL.
+    return { name: 'database', ok: false, detail: 'cannot write' }
   }
 }
 

@@ -3,9 +3,13 @@
  * ANSI injection, CWE-117), the characters that turn the reading direction, and line separators are escaped.
  */
 export const quote = (text: string, maxLength: number): string => {
-  const shown = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
+  const safe = text.includes('fg_') ? text.replace(apiKeys, 'fg_[redacted]') : text
+  const shown = safe.length > maxLength ? `${safe.slice(0, maxLength)}…` : safe
   return plain.test(shown) ? `"${shown}"` : JSON.stringify(shown).replace(deceptive, escapeCharacter)
 }
+
+/** API keys that somebody put into a path, a parameter or an agent: what can be recognised never reaches the log. */
+const apiKeys = /fg_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}/g
 
 /** Printable ASCII without quote and backslash: nearly everything, and it needs no work. */
 const plain = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/

@@ -31,9 +31,10 @@ export interface AccessLogOptions {
 }
 
 /** Fastify's `genReqId`: a name from a trusted proxy, else 96 random bits. */
-export const createRequestIds = (isTrusted: AccessLogOptions['isTrusted']): ((request: IncomingMessage) => string) => {
+export const createRequestIds = (isTrusted: AccessLogOptions['isTrusted']): ((request?: IncomingMessage) => string) => {
   const randomId = createRandomHex(12)
-  return (request) => (isTrusted(request) ? incomingRequestId(request.headers['x-request-id']) : undefined) ?? randomId()
+  return (request) =>
+    (request !== undefined && isTrusted(request) ? incomingRequestId(request.headers['x-request-id']) : undefined) ?? randomId()
 }
 
 /** 32 hexadecimal digits: those of the request id, which are as random, behind eight of this process. */

@@ -13,10 +13,10 @@ const check = createMessageChecks(createHostCheck({ hosts: ['films.example'] }))
 type Field = readonly [name: string, value: string]
 
 /** A message as Node's parser and Fastify's `rewriteUrl` leave it: the first of two equal fields in `headers`, both in `rawHeaders`. */
-const verdict = (fields: readonly Field[], target = '/'): string | undefined => {
+const verdict = (fields: readonly Field[], target = '/', httpVersionMajor = 1): string | undefined => {
   const headers: Record<string, string> = {}
   for (const [name, value] of fields) headers[name.toLowerCase()] ??= value
-  const request = { headers, rawHeaders: fields.flat(), url: target, originalUrl: target }
+  const request = { headers, rawHeaders: fields.flat(), url: target, originalUrl: target, httpVersionMajor }
   request.url = originTarget(request as unknown as IncomingMessage)
   return check(request as unknown as IncomingMessage)?.code
 }
@@ -39,6 +39,10 @@ describe('a message', () => {
   test('without Host, or with an empty one, is refused', () => {
     assert.equal(verdict([]), 'bad_request')
     assert.equal(verdict([['Host', '']]), 'bad_request')
+  })
+
+  test('that claims another version of HTTP is refused', () => {
+    for (const version of [0, 2, 3]) assert.equal(verdict([host], '/', version), 'bad_request')
   })
 
   test('for the host of somebody else is misdirected', () => {

@@ -4,6 +4,7 @@ import { Problem } from '../../core/errors.ts'
 import { targetAuthority, targetFault } from './target.ts'
 
 const missingHost = new Problem('bad_request', { detail: 'Send one Host field.' })
+const notHttp1 = new Problem('bad_request', { detail: 'Send HTTP/1.1.' })
 const twice = new Problem('bad_request', { detail: 'Send Host, Authorization and Content-Type at most once each.' })
 const misdirected = new Problem('misdirected_request', { detail: 'This server does not answer for that host.' })
 const expectation = new Problem('expectation_failed', { detail: 'The only expectation that is met is 100-continue.' })
@@ -13,6 +14,8 @@ export const createMessageChecks =
   (isAllowedHost: (host: string) => boolean): ((request: IncomingMessage) => Problem | undefined) =>
   (request) => {
     const { host, expect } = request.headers
+    // Node's parser takes "HTTP/2.0" in plain text; no client that means it sends that.
+    if (request.httpVersionMajor !== 1) return notHttp1
     if (hasTwice(request.rawHeaders)) return twice
     if (host === undefined || host === '') return missingHost
     if (!isAllowedHost(host)) return misdirected

@@ -39,7 +39,8 @@ export const transportOptions = (deadlines: Deadlines) =>
   }) satisfies FastifyHttpOptions<Server>
 
 export interface TransportOptions {
-  readonly sockets: Pick<ReturnType<typeof createSockets>, 'opened'>
+  readonly sockets: Pick<ReturnType<typeof createSockets>, 'opened' | 'bodyFault'>
+  readonly bodyLimitBytes: number
 }
 
 export interface MessageChecksOptions {
@@ -48,24 +49,24 @@ export interface MessageChecksOptions {
 }
 
 /** Remembers which answer is due on a connection; first of all hooks, so that a body that breaks off always finds its request. */
-export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('transport', (app, { sockets }, done) => {
+export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('transport', (app, { sockets, bodyLimitBytes }, done) => {
   app.addHook('onRequest', (request, reply, next) => {
     sockets.opened(request.raw.socket, reply.raw)
     next()
   })
+  const beforeBody: preParsingHookHandler = (request, reply, payload, next) => {
+    const { headers, httpVersion } = request.raw
+    // Only here, so that a request that was refused never gets to send its body, and one that is too long is told so without a 100.
+    if (headers.expect !== undefined && httpVersion === '1.1' && Number(headers['content-length'] ?? 0) <= bodyLimitBytes)
+      reply.raw.writeContinue()
+    next(sockets.bodyFault(request.raw) ?? null, payload)
+  }
   app.addHook('onRoute', (route) => {
     const methods = [route.method].flat()
-    if (!methods.some((method) => bodyMethods.has(method))) return
-    route.preParsing = [route.preParsing ?? [], sendContinue].flat()
+    if (methods.some((method) => bodyMethods.has(method))) route.preParsing = [route.preParsing ?? [], beforeBody].flat()
   })
   done()
 })
-
-/** Only here: a request that was refused before never gets to send its body. */
-const sendContinue: preParsingHookHandler = (request, reply, payload, next) => {
-  if (request.raw.headers.expect !== undefined && request.raw.httpVersion === '1.1') reply.raw.writeContinue()
-  next(null, payload)
-}
 
 const bodyMethods: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 

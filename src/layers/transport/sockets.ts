@@ -30,14 +30,30 @@ const connectRefused = new Problem('method_not_allowed', { detail: 'This is no p
 
 /** What happens on connections outside of any route: parser errors, CONNECT, Expect, and how many connections there may be. */
 export const createSockets = (options: SocketsOptions) => {
-  /** The answer that is due next on a connection. */
-  const open = new WeakMap<Socket, ServerResponse>()
+  const answers = createAnswerOrder()
+  /** Why the body of a request will never be complete. */
+  const bodyFaults = new WeakMap<IncomingMessage, Problem>()
 
-  const end = (unparsed: Unparsed): void => {
+  const refuse = (unparsed: Unparsed): void => {
+    const { socket } = unparsed
+    // Nobody else listens any more; a reset while we write would end the process.
+    socket.on('error', () => undefined)
     const answer = options.refuse(unparsed)
-    if (!unparsed.socket.writable) unparsed.socket.destroy()
     // destroySoon: whoever keeps sending must not keep the connection half open.
-    else unparsed.socket.end(answer, () => unparsed.socket.destroySoon())
+    if (socket.writable) socket.end(answer, () => socket.destroySoon())
+    else socket.destroy()
+  }
+
+  /**
+   * The rest of a request is broken. While its answer is pending the request itself is refused, through its hooks, so that it is answered and
+   * logged once: at once where the body is being read, else when somebody is about to read it. Either way the connection ends with it.
+   */
+  const breakBody = (socket: Socket, current: ServerResponse, problem: Problem): void => {
+    const request = current.req
+    current.shouldKeepAlive = false
+    bodyFaults.set(request, problem)
+    answers.inTurn(socket, () => socket.destroySoon())
+    if (!current.headersSent && request.listenerCount('error') > 0) request.emit('error', problem)
   }
 
   /** Node's 'clientError': broken syntax, oversized fields, or a request that does not arrive in time. */
@@ -47,19 +63,17 @@ export const createSockets = (options: SocketsOptions) => {
       return
     }
     const problem = parserProblem(error.code)
-    const current = open.get(socket)
-    if (current === undefined || current.writableFinished) end({ problem, socket, method: null, target: null })
-    // Its body broke off: the request itself is refused, through its hooks, so that it is answered and logged once.
-    else if (!current.req.complete) current.req.emit('error', problem)
-    // A broken request behind one that is still being answered: answers keep the order of requests.
-    else current.once('close', () => end({ problem, socket, method: null, target: null }))
+    const current = answers.newest(socket)
+    if (current !== undefined && !current.req.complete) breakBody(socket, current, problem)
+    else answers.inTurn(socket, () => refuse({ problem, socket, method: null, target: null }))
   }
 
   const attach = (server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void => {
     server.maxConnections = options.maxConnections
     limitPerClient(server, options)
     server.on('connect', (request: IncomingMessage, socket: Socket) => {
-      end({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null })
+      socket.on('error', () => undefined)
+      answers.inTurn(socket, () => refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }))
     })
     // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
     server.on('checkContinue', route)
@@ -69,7 +83,24 @@ export const createSockets = (options: SocketsOptions) => {
   return {
     attach,
     onClientError,
-    opened: (socket: Socket, response: ServerResponse) => void open.set(socket, response),
+    opened: answers.opened,
+    bodyFault: (request: IncomingMessage): Problem | undefined => bodyFaults.get(request),
+  }
+}
+
+/** Answers keep the order of requests on a connection (RFC 9112 section 9.3.2). */
+const createAnswerOrder = () => {
+  /** Pending, or the last that was given. */
+  const answers = new WeakMap<Socket, ServerResponse>()
+  return {
+    opened: (socket: Socket, response: ServerResponse): void => void answers.set(socket, response),
+    newest: (socket: Socket): ServerResponse | undefined => answers.get(socket),
+    /** Acts when nothing is due on the connection any more. */
+    inTurn: (socket: Socket, act: () => void): void => {
+      const current = answers.get(socket)
+      if (current === undefined || current.writableFinished || current.destroyed) act()
+      else current.once('close', act)
+    },
   }
 }
 
@@ -92,3 +123,5 @@ const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixO
     })
   })
 }
+
+export type Sockets = ReturnType<typeof createSockets>

@@ -20,6 +20,8 @@ const brokenEscape = new Problem('bad_request', { detail: 'The target has a brok
  */
 export const originTarget = (request: IncomingMessage): string => {
   const target = request.url ?? ''
+  // The asterisk form speaks of the server as a whole, to OPTIONS alone (RFC 9112 section 3.2.4); the router would take it for "/".
+  if (target === '*' && request.method !== 'OPTIONS') return noTarget
   if (target.length > maxTargetLength) return fault(request, tooLong)
   const origin = target.charCodeAt(0) === slash ? target : withoutAuthority(target)
   return origin.includes('%') && !decodes(origin) ? fault(request, brokenEscape) : origin

@@ -1,4 +1,4 @@
-import type { FastifyPluginCallback, FastifyServerOptions } from 'fastify'
+import type { FastifyPluginCallback, FastifyServerOptions, onRequestHookHandler } from 'fastify'
 
 import { Problem } from '../../core/errors.ts'
 import { wholeServer } from '../../core/plugin.ts'
@@ -8,7 +8,7 @@ import { parseStrictJson, StrictJsonError } from './strict-json.ts'
 declare module 'fastify' {
   interface FastifyRequest {
     /** Bytes of the body that were read. */
-    bodyBytes: number
+    bodyBytes?: number
   }
   interface FastifyContextConfig {
     /** What the route answers with; application/json unless said. */
@@ -53,24 +53,28 @@ export const validation: FastifyPluginCallback = wholeServer('validation', (app,
     }
   })
 
-  app.addHook('onRequest', (request, _reply, next) => {
-    request.bodyBytes = 0
-    const { headers } = request.raw
-    const accept = headers.accept
-    if (accept !== undefined && accept !== '*/*' && !accepts(accept, request.routeOptions.config?.produces ?? 'application/json')) {
-      next(new Problem('not_acceptable', { detail: 'This answers application/json.' }))
-    } else if (carriesBody(headers) && !isPlainJson(headers)) next(unsupported)
-    else next()
+  app.addHook('onRoute', (route) => {
+    // A hook of each route, behind those that say who may call it how often: input is nobody's business before that.
+    route.onRequest = [route.onRequest ?? [], createMediaTypeCheck(route.config?.produces ?? 'application/json')].flat()
   })
   done()
 })
 
+const createMediaTypeCheck =
+  (produces: string): onRequestHookHandler =>
+  (request, _reply, next) => {
+    const { headers } = request.raw
+    const { accept } = headers
+    if (accept !== undefined && accept !== '*/*' && !accepts(accept, produces)) {
+      next(new Problem('not_acceptable', { detail: `This answers ${produces}.` }))
+    } else if (carriesBody(headers) && !isPlainJson(headers)) next(unsupported)
+    else next()
+  }
+
 type Headers = { readonly [name: string]: string | string[] | undefined }
 
 const carriesBody = (headers: Headers): boolean =>
-  headers['content-type'] !== undefined ||
-  headers['transfer-encoding'] !== undefined ||
-  (headers['content-length'] !== undefined && headers['content-length'] !== '0')
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0')
 
 /** Only the exact media type: parameters other than charset=utf-8, tabs and the like have let bodies slip past validation (CVE-2025-32442, CVE-2026-25223). */
 const isPlainJson = (headers: Headers): boolean =>

@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+
+import type { Config } from './config.ts'
+import type { Clock } from './core/clock.ts'
+import type { Observe } from './core/events.ts'
+import type { Client } from './core/request.ts'
+import * as layers from './layers/index.ts'
+
+export interface ListenerOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly observe: Observe
+  readonly write: (record: layers.AccessRecord) => void
+  /** Takes a unit of `total` for what never becomes a request. */
+  readonly count: (client: Client) => void
+  readonly trustedProxies: readonly string[]
+  readonly onUntrustedProxy?: () => void
+  /** Names that this listener answers to besides loopback. */
+  readonly hosts: readonly string[]
+}
+
+export interface Listener {
+  readonly server: FastifyInstance
+  /** Grows with every route that is added. */
+  readonly routes: readonly layers.RouteEntry[]
+  /** The options of the layers that look at the connection and the message. */
+  readonly transport: layers.TransportOptions
+  readonly addresses: layers.ClientAddresses
+  readonly accessLog: layers.AccessLogOptions
+  readonly messageChecks: layers.MessageChecksOptions
+}
+
+/** TLS in process is not there yet: no HSTS, no upgrade-insecure-requests. */
+const tls = false
+
+export const headerOptions: layers.SecurityHeadersOptions = { tls }
+
+/** A Fastify server with a strict transport, and what the first layers on it need: what the API and the ops listener have in common. */
+export const createListener = (options: ListenerOptions): Listener => {
+  const { config, clock, observe, trustedProxies, onUntrustedProxy } = options
+  const addresses = layers.createClientAddresses({ trustedProxies, ...(onUntrustedProxy === undefined ? {} : { onUntrustedProxy }) })
+  const isTrusted = (request: IncomingMessage): boolean => addresses.isTrusted(request.socket)
+  const genReqId = layers.createRequestIds(isTrusted)
+  const sockets = createSockets(options, addresses)
+  const server: FastifyInstance = Fastify({
+    ...layers.transportOptions(config.server),
+    ajv: layers.ajvOptions,
+    genReqId,
+    clientErrorHandler: sockets.onClientError,
+  })
+  layers.teachAllMethods(server)
+  sockets.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
+  return {
+    server,
+    routes: layers.collectRoutes(server),
+    transport: { sockets, bodyLimitBytes: config.server.bodyLimitBytes },
+    addresses,
+    accessLog: { clock, isTrusted, write: options.write, outcome },
+    messageChecks: { observe, check: layers.createMessageChecks(layers.createHostCheck({ hosts: options.hosts })) },
+  }
+}
+
+/** What is refused before there is a request is counted, observed, logged and answered like the rest. */
+const createSockets = ({ config, clock, count, observe, write }: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
+  const fields = layers.securityHeaderFields(headerOptions)
+  const newRequestId = layers.createRequestIds(() => false)
+  return layers.createSockets({
+    maxConnections: config.server.maxConnections,
+    maxConnectionsPerClient: config.server.maxConnectionsPerClient,
+    clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
+    isTrusted: (socket) => addresses.isTrusted(socket),
+    refuse: ({ problem, socket, method, target }) => {
+      const client = addresses.ofSocket(socket)
+      const requestId = newRequestId()
+      count(client)
+      observe({ event: 'malicious_extraneous', requestId, client: client.prefix, reason: problem.code })
+      const answer = layers.rawAnswer(problem, requestId, fields)
+      const { statusCode: status, code: verdict } = problem
+      write(
+        layers.unparsedRecord({
+          epochMs: clock.epochMs(),
+          requestId,
+          method,
+          path: target,
+          status,
+          bytesOut: answer.length - answer.indexOf('\r\n\r\n') - 4,
+          client: client.address,
+          verdict,
+        }),
+      )
+      return answer
+    },
+  })
+}
+
+/** What the access log says of a request when it ends, gathered from the layers that know. */
+const outcome = (request: FastifyRequest): ReturnType<layers.AccessLogOptions['outcome']> => {
+  const { refusal, client, principal } = request
+  const cause: unknown = refusal !== undefined && refusal.statusCode >= 500 ? refusal.cause : undefined
+  return {
+    client: client.address,
+    principal: principal?.subject ?? null,
+    verdict: refusal?.code ?? 'ok',
+    error: cause === undefined ? null : described(cause),
+    bytesIn: request.bodyBytes ?? 0,
+  }
+}
+
+const described = (cause: unknown): string => {
+  if (cause instanceof Error) return cause.stack ?? cause.message
+  return typeof cause === 'string' ? cause : JSON.stringify(cause)
+}

@@ -52,7 +52,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, observe, total })
   await server.register(layers.messageChecks, listener.messageChecks)
-  // 8: who it is. Then 12, and 404 where no route matched: bad credentials are 401 everywhere.
+  // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
   await server.register(layers.problems, { observe })
   // 8, 9, 11, as hooks of each route: what they may do, how often, and with what.
@@ -62,6 +62,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
 
   filmRoutes(server, { films: options.films, votes: options.votes, voterId: options.voterId, anonymousVotes: config.votes.anonymous })
   layers.addMethodAnswers(server, routes)
+  layers.addNotFoundAnswer(server)
   await server.ready()
   return { server, routes }
 }
@@ -83,6 +84,7 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   await server.register(layers.validation)
   opsRoutes(server, ops)
   layers.addMethodAnswers(server, routes)
+  layers.addNotFoundAnswer(server)
   await server.ready()
   return server
 }

@@ -66,7 +66,7 @@ export const createListener = (options: ListenerOptions): Listener => {
 const createSockets = ({ config, clock, count, observe, write }: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
   const fields = layers.securityHeaderFields(headerOptions)
   const newRequestId = layers.createRequestIds(() => false)
-  return layers.createSockets({
+  return new layers.Sockets({
     maxConnections: config.server.maxConnections,
     maxConnectionsPerClient: config.server.maxConnectionsPerClient,
     clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,

@@ -245,7 +245,7 @@ test('message checks: the Host of a stranger is refused', async () => {
 
 test('transport: what never becomes a request is answered too', async () => {
   const refused: layers.Unparsed[] = []
-  const sockets = layers.createSockets({
+  const sockets = new layers.Sockets({
     refuse: (unparsed) => {
       refused.push(unparsed)
       return layers.rawAnswer(unparsed.problem, 'id', {})

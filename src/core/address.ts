@@ -3,11 +3,11 @@
 /** 4 or 8 numbers: bytes of IPv4, 16-bit groups of IPv6. */
 export type AddressParts = readonly number[]
 
-/** Undefined for anything but an IPv4 dotted quad or an IPv6 address (RFC 4291 section 2.2); a zone id is dropped. */
+/** Undefined for anything but an IPv4 dotted quad or an IPv6 address (RFC 4291 section 2.2), whose zone id is dropped. */
 export const parseAddress = (text: string): AddressParts | undefined => {
-  const address = text.split('%', 1)[0] ?? ''
-  if (address.length > 45) return undefined
-  return address.includes(':') ? parseIpv6(address) : parseIpv4(address)
+  if (!text.includes(':')) return parseIpv4(text)
+  const address = text.replace(/%[0-9A-Za-z._~-]+$/, '')
+  return address.length > 45 ? undefined : parseIpv6(address)
 }
 
 /** Decimal without leading zeros: "010" is 8 to some parsers and 10 to others, which is how filters are passed. */
@@ -21,7 +21,7 @@ const parseIpv4 = (text: string): AddressParts | undefined => {
 const parseIpv6 = (text: string): AddressParts | undefined => {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
-  const [head, tail] = halves.map(parseGroups)
+  const [head, tail] = halves.map((half, i) => parseGroups(half, i === halves.length - 1))
   if (head === undefined) return undefined
   if (halves.length === 1) return head.length === 8 ? unmap(head) : undefined
   if (tail === undefined) return undefined
@@ -29,13 +29,14 @@ const parseIpv6 = (text: string): AddressParts | undefined => {
   return missing >= 1 ? unmap([...head, ...Array.from({ length: missing }, () => 0), ...tail]) : undefined
 }
 
-const parseGroups = (text: string): number[] | undefined => {
+/** Only the very end may be written as a dotted quad. */
+const parseGroups = (text: string, last: boolean): number[] | undefined => {
   if (text === '') return []
   const groups: number[] = []
   const parts = text.split(':')
   for (const [index, part] of parts.entries()) {
     if (part.includes('.')) {
-      const bytes = index === parts.length - 1 ? parseIpv4(part) : undefined
+      const bytes = last && index === parts.length - 1 ? parseIpv4(part) : undefined
       if (bytes === undefined) return undefined
       const [a = 0, b = 0, c = 0, d = 0] = bytes
       groups.push(a * 256 + b, c * 256 + d)
@@ -82,7 +83,9 @@ export const parseCidr = (text: string): Cidr | undefined => {
   const match = /^(.+)\/(0|[1-9][0-9]{0,2})$/.exec(text)
   const parts = parseAddress(match?.[1] ?? '')
   const bits = Number(match?.[2])
-  if (parts === undefined || bits > (parts.length === 4 ? 32 : 128)) return undefined
+  // ::ffff:10.0.0.0/24 would be a prefix of 24 bits of IPv6, which nobody means, or silently one of IPv4.
+  const mapped = parts?.length === 4 && text.includes(':')
+  if (parts === undefined || mapped || bits > (parts.length === 4 ? 32 : 128)) return undefined
   return { parts, bits }
 }
 

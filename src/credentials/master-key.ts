@@ -1,7 +1,7 @@
 import { createHash, hkdfSync, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 
-import { readSecretFile, writeSecretFile } from './secret-file.ts'
+import { createSecretFile, readSecretFile } from './secret-file.ts'
 
 /** What keys are derived for; a label never changes its meaning, or what was made with it is lost. */
 export type KeyLabel = 'voter'
@@ -21,9 +21,7 @@ export const openMasterKey = (dataDir: string, configured: string): MasterKey =>
     if (stored.length < 43) throw new Error(`${path} is damaged: restore it, or remove it to lose who voted what`)
     return createMasterKey(stored)
   }
-  const fresh = randomBytes(32).toString('base64url')
-  writeSecretFile(path, fresh)
-  return createMasterKey(fresh)
+  return createMasterKey(createSecretFile(path, randomBytes(32).toString('base64url')))
 }
 
 const createMasterKey = (text: string): MasterKey => {

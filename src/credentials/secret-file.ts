@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Reads a secret's text, or undefined when there is no such file. */
@@ -9,6 +9,22 @@ export const readSecretFile = (path: string): string | undefined => {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** As `writeSecretFile`, but never over another: of two processes that start at once, both end up with the one that was first. */
+export const createSecretFile = (path: string, secret: string): string => {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  try {
+    writeDurably(draft, `${secret}\n`)
+    linkSync(draft, path)
+    return secret
+  } catch (error) {
+    const winner = error instanceof Error && 'code' in error && error.code === 'EEXIST' ? readSecretFile(path) : undefined
+    if (winner === undefined) throw error
+    return winner
+  } finally {
+    rmSync(draft, { force: true })
   }
 }
 

@@ -15,6 +15,8 @@ export interface RouteEntry {
 export const collectRoutes = (app: FastifyInstance): readonly RouteEntry[] => {
   const routes: RouteEntry[] = []
   app.addHook('onRoute', ({ method, url, config }) => {
+    // What matches anything is no route.
+    if (url === '*') return
     for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config } })
   })
   return routes
@@ -54,4 +56,20 @@ export const addMethodAnswers = (app: FastifyInstance, routes: readonly RouteEnt
       handler: () => undefined,
     })
   }
+}
+
+const notFound = new Problem('not_found', { detail: 'There is nothing here.' })
+
+/**
+ * What no other route matches is 404 as soon as it may be: Fastify's own handler for that runs after the body was read, and an upload to
+ * nowhere must not be waited for. Call it last.
+ */
+export const addNotFoundAnswer = (app: FastifyInstance): void => {
+  app.route({
+    method: [...app.supportedMethods],
+    url: '*',
+    config: { access: 'public', limits: 'none' },
+    onRequest: (_request, _reply, next) => next(notFound),
+    handler: () => undefined,
+  })
 }

@@ -31,11 +31,6 @@ export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('pro
 
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => refuse(request, reply, toProblem(error)))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, notFound))
-  // Here and not in the handler above, because that one runs after the body was read: an upload to nowhere must not be waited for.
-  app.addHook('onRequest', (request, _reply, next) => {
-    if (request.is404) next(notFound)
-    else next()
-  })
   done()
 })
 

@@ -1,10 +1,10 @@
-import { randomInt } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 
 import { Problem } from '../../core/errors.ts'
 import type { Film } from './schema.ts'
 
 /** How many films are fetched at once under load: a query's fixed cost is then shared by many answers. */
-const largeBatch = 256
+const largeBatch = 512
 /** How many where requests are rare: what is not used within `maxAgeMs` is thrown away. */
 const smallBatch = 8
 /** Bounds how long another process's write (a second instance, the command line) can go unseen. */
@@ -106,7 +106,7 @@ class BatchedPicks implements Picks {
     this.#changedMeanwhile = new Set()
     const count = await this.#sources.count()
     if (count === 0) return 0
-    const slots = Array.from({ length: this.#batchSize }, () => randomInt(1, count + 1))
+    const slots = randomSlots(this.#batchSize, count)
     const rows = await this.#sources.bySlots(slots)
     // A film added or deleted meanwhile: these picks may hold what must not come again.
     if (asOf !== this.#generation) return count
@@ -117,4 +117,14 @@ class BatchedPicks implements Picks {
     this.#fetchedAt = startedAt
     return count
   }
+}
+
+/** Independent, uniform draws from 1 to `count`, from one call for random bits: those past the last whole multiple of `count` are drawn again. */
+const randomSlots = (length: number, count: number): number[] => {
+  const limit = 2 ** 32 - (2 ** 32 % count)
+  const slots: number[] = []
+  while (slots.length < length) {
+    for (const bits of randomFillSync(new Uint32Array(length))) if (bits < limit && slots.length < length) slots.push(1 + (bits % count))
+  }
+  return slots
 }

@@ -10,15 +10,22 @@ export const publicParameters = (querystring: unknown): ReadonlySet<string> => {
 
 const nothing: ReadonlySet<string> = new Set()
 
-/** The target with every query value replaced that is not public; a name that the schema does not know may itself be the secret. */
+/**
+ * The target with every query value replaced that is not public (a name that the schema does not know may itself be the secret), a fragment
+ * dropped, and the user of an absolute-form authority too.
+ */
 export const loggedPath = (target: string, shown: ReadonlySet<string> = nothing): string => {
-  const at = target.indexOf('?')
-  if (at === -1) return target
+  const at = target.search(/[?#]/)
+  if (at === -1) return withoutUser(target)
+  const path = withoutUser(target.slice(0, at))
+  if (target[at] === '#') return `${path}#${redacted}`
   const pairs = target.slice(at + 1).split('&', 20)
-  return `${target.slice(0, at)}?${pairs.map((pair) => loggedPair(pair, shown)).join('&')}`
+  return `${path}?${pairs.map((pair) => loggedPair(pair, shown)).join('&')}`
 }
+
+const withoutUser = (target: string): string => (target.includes('@') ? target.replace(/^([a-z]+:\/\/)?[^/]*@/i, `$1${redacted}@`) : target)
 
 const loggedPair = (pair: string, shown: ReadonlySet<string>): string => {
   const [name = ''] = pair.split('=', 1)
-  return shown.has(name) ? pair.slice(0, 100) : redacted
+  return shown.has(name) && !pair.includes('#') ? pair.slice(0, 100) : redacted
 }

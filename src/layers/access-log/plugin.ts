@@ -70,13 +70,16 @@ const finish = (request: FastifyRequest, reply: FastifyReply, { clock, outcome }
   const { raw } = reply
   const { client, principal, verdict, error, bytesIn } = outcome(request)
   const { method, headers } = request.raw
+  // A getter that builds an object: asked once.
+  const { url, config } = request.routeOptions
   return {
     epochMs: clock.epochMs(),
     requestId: request.id,
     traceId: request.traceId,
     method: method ?? null,
-    route: request.routeOptions.url ?? null,
-    path: loggedPath(request.originalUrl, request.routeOptions.config?.shownParameters),
+    // The route for what nothing matches is none.
+    route: url === undefined || url === '*' ? null : url,
+    path: loggedPath(request.originalUrl, config?.shownParameters),
     status: raw.headersSent ? raw.statusCode : null,
     durationMs: clock.monotonicMs() - request.startedMs,
     bytesIn,

@@ -1,4 +1,5 @@
 import { quote } from './escape.ts'
+import { loggedPath } from './path.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal'
 
@@ -84,10 +85,20 @@ export const createPrettyFormat = (): FormatRecord => (r) => {
   const path = r.path === null ? '-' : quote(r.path, 200).slice(1, -1)
   const why = r.verdict === 'ok' ? '' : ` ${r.verdict}`
   const error = r.error === null ? '' : ` ${quote(r.error, 500)}`
-  return `${time} ${r.status ?? '---'} ${r.method ?? '-'} ${path} ${r.durationMs.toFixed(1)} ms ${r.client ?? '-'}${r.principal === null ? '' : ` ${r.principal}`}${why}${error}\n`
+  return `${time} ${r.status ?? '---'} ${r.method ?? '-'} ${path} ${r.durationMs.toFixed(1)} ms ${r.client ?? '-'}${r.principal === null ? '' : ` ${quote(r.principal, 64).slice(1, -1)}`}${why}${error}\n`
 }
 
 /** The record of what was refused before it became a request. */
 export const unparsedRecord = (
   known: Pick<AccessRecord, 'epochMs' | 'requestId' | 'method' | 'path' | 'status' | 'bytesOut' | 'client' | 'verdict'>,
-): AccessRecord => ({ ...known, traceId: null, route: null, durationMs: 0, bytesIn: 0, principal: null, userAgent: null, error: null })
+): AccessRecord => ({
+  ...known,
+  path: known.path === null ? null : loggedPath(known.path),
+  traceId: null,
+  route: null,
+  durationMs: 0,
+  bytesIn: 0,
+  principal: null,
+  userAgent: null,
+  error: null,
+})

@@ -20,6 +20,7 @@ export const incomingRequestId = (value: unknown): string | undefined =>
 
 /** The trace id of a `traceparent` (W3C Trace Context section 3.2); undefined when malformed. */
 export const incomingTraceId = (value: unknown): string | undefined => {
-  const match = typeof value === 'string' ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(value) : null
-  return match?.[1] === '0'.repeat(32) ? undefined : match?.[1]
+  const match =
+    typeof value === 'string' ? /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.exec(value) : null
+  return match?.[1]
 }

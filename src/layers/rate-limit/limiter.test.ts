@@ -94,5 +94,5 @@ test('a store that fails refuses: nobody passes uncounted', async () => {
   const store = { consume: failing, close: () => undefined }
   app.addHook('onRequest', createLimiter({ store, observe: () => undefined, policy: 'x', chargeOf: () => ({ identity: 'a', quotas }) }))
   app.get('/', () => ({ served: true }))
-  assert.equal((await app.inject('/')).statusCode, 500)
+  assert.equal((await app.inject('/')).statusCode, 503)
 })

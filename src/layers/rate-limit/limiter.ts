@@ -44,7 +44,11 @@ export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptio
   return (request, _reply, next) => {
     const { identity, quotas } = chargeOf(request)
     const decision = store.consume(identity, quotas, 1)
-    if (decision instanceof Promise) decision.then((later) => apply(request, later, quotas, next), next)
+    if (decision instanceof Promise)
+      decision.then(
+        (later) => apply(request, later, quotas, next),
+        (error: unknown) => next(storeUnavailable(error)),
+      )
     else apply(request, decision, quotas, next)
   }
 }
@@ -69,6 +73,9 @@ const cachedFields = (): ((quotas: readonly Quota[]) => LimitFields) => {
     return fresh
   }
 }
+
+const storeUnavailable = (cause: unknown): Problem =>
+  new Problem('store_unavailable', { detail: 'The limits cannot be checked at the moment. Try again later.', retryAfterSeconds: 1, cause })
 
 /** Rounded up: a client that waits as long as it is told is let in. */
 const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {

@@ -16,7 +16,8 @@ declare module 'fastify' {
 /** What the limiter reads of a request. */
 interface Counted {
   readonly client: Client
-  readonly principal: Principal | null
+  /** Undefined where no layer asks who acts. */
+  readonly principal?: Principal | null
 }
 
 interface Shared {
@@ -38,12 +39,19 @@ export const totalCharge = (total: string): ((client: Client) => Charge) => {
 }
 
 /** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
-export const totalLimit: FastifyPluginCallback<TotalLimitOptions> = wholeServer('total-limit', (app, { store, observe, total }, done) => {
-  const chargeOf = totalCharge(total)
-  prepareFields(app)
-  app.addHook('onRequest', createLimiter({ store, observe, policy: 'total', chargeOf: (request) => chargeOf((request as Counted).client) }))
-  done()
-})
+export const totalLimit: FastifyPluginCallback<TotalLimitOptions> = wholeServer(
+  'total-limit',
+  (app, { store, observe, total }, done) => {
+    const chargeOf = totalCharge(total)
+    prepareFields(app)
+    app.addHook(
+      'onRequest',
+      createLimiter({ store, observe, policy: 'total', chargeOf: (request) => chargeOf((request as Counted).client) }),
+    )
+    done()
+  },
+  ['client-address'],
+)
 
 export interface RouteLimitOptions extends Shared {
   readonly defaults: LimitDefaults
@@ -53,6 +61,7 @@ export interface RouteLimitOptions extends Shared {
 export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer(
   'route-limits',
   (app, { store, observe, defaults }, done) => {
+    prepareFields(app)
     app.addHook('onRoute', (route) => {
       const name = routeName(route)
       const quotas = quotasOf(name, route.config?.limits ?? {}, defaults)
@@ -63,7 +72,7 @@ export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer
         policy: name,
         chargeOf: (request) => {
           const { client, principal } = request as Counted
-          return principal === null
+          return principal === null || principal === undefined
             ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
             : { identity: `subject:${principal.subject}`, quotas: quotas.authenticated }
         },
@@ -72,6 +81,7 @@ export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer
     })
     done()
   },
+  ['client-address'],
 )
 
 const fieldsHook = Symbol('RateLimit fields')

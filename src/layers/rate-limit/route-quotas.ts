@@ -28,14 +28,15 @@ export const quotasOf = (routeName: string, limits: RouteLimits, defaults: Limit
   const name = limits === 'none' ? routeName : (limits.sharedAs ?? routeName)
   const override = defaults.overrides[name]
   if (limits === 'none' || override === 'exempt') return undefined
-  const replaced = override !== undefined && 'only' in override ? override.only : limits.only
-  const own = [limits.add, override !== undefined && 'add' in override ? override.add : undefined]
   const scope = `route ${name}`
+  const added = override !== undefined && 'add' in override ? [override.add] : []
+  const replaced = override !== undefined && 'only' in override ? override.only : limits.only
   if (replaced !== undefined) {
-    const quotas = [{ scope, windows: parseLimits(replaced) }]
+    const quotas = [{ scope, windows: strictest([replaced, ...added].flatMap(parseLimits)) }]
     return { anonymous: quotas, authenticated: quotas }
   }
-  const ownWindows = strictest(own.flatMap((text) => (text === undefined ? [] : parseLimits(text))))
+  const own = limits.add === undefined ? added : [limits.add, ...added]
+  const ownWindows = strictest(own.flatMap(parseLimits))
   const subject = { scope: 'subject', windows: parseLimits(defaults.authenticated) }
   return {
     anonymous: [{ scope, windows: strictest([...ownWindows, ...parseLimits(defaults.anonymous)]) }],

@@ -10,8 +10,8 @@ export interface AllowedHosts {
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
 
 export const createHostCheck = ({ hosts }: AllowedHosts): ((host: string) => boolean) => {
-  const allowed = new Set([...loopbackNames, ...hosts].map((host) => host.toLowerCase()))
-  let lastAllowed = ''
+  const allowed = new Set([...loopbackNames, ...hosts].map((host) => bracketed(host.toLowerCase())))
+  let lastAllowed: string | undefined
   return (host) => {
     if (host === lastAllowed) return true
     const text = host.toLowerCase()
@@ -21,3 +21,6 @@ export const createHostCheck = ({ hosts }: AllowedHosts): ((host: string) => boo
     return true
   }
 }
+
+/** An IPv6 address as a Host field writes it. */
+const bracketed = (host: string): string => (host.split(':').length > 2 && !host.startsWith('[') ? `[${host}]` : host)

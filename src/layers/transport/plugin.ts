@@ -5,7 +5,7 @@ import type { FastifyHttpOptions, FastifyPluginCallback, preParsingHookHandler }
 import type { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
-import type { createSockets } from './sockets.ts'
+import type { Sockets } from './sockets.ts'
 import { originTarget } from './target.ts'
 
 export interface Deadlines {
@@ -39,7 +39,7 @@ export const transportOptions = (deadlines: Deadlines) =>
   }) satisfies FastifyHttpOptions<Server>
 
 export interface TransportOptions {
-  readonly sockets: Pick<ReturnType<typeof createSockets>, 'opened' | 'bodyFault'>
+  readonly sockets: Pick<Sockets, 'bodyFault'>
   readonly bodyLimitBytes: number
 }
 
@@ -48,12 +48,8 @@ export interface MessageChecksOptions {
   readonly observe: Observe
 }
 
-/** Remembers which answer is due on a connection; first of all hooks, so that a body that breaks off always finds its request. */
+/** What is done for every request that brings a body, when it is about to be read. */
 export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('transport', (app, { sockets, bodyLimitBytes }, done) => {
-  app.addHook('onRequest', (request, reply, next) => {
-    sockets.opened(request.raw.socket, reply.raw)
-    next()
-  })
   const beforeBody: preParsingHookHandler = (request, reply, payload, next) => {
     const { headers, httpVersion } = request.raw
     // Only here, so that a request that was refused never gets to send its body, and one that is too long is told so without a 100.

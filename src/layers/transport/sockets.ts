@@ -29,78 +29,79 @@ const parserProblem = (code: string | undefined): Problem => {
 const connectRefused = new Problem('method_not_allowed', { detail: 'This is no proxy.', headers: { allow: 'GET, HEAD, POST, OPTIONS' } })
 
 /** What happens on connections outside of any route: parser errors, CONNECT, Expect, and how many connections there may be. */
-export const createSockets = (options: SocketsOptions) => {
-  const answers = createAnswerOrder()
+export class Sockets {
+  readonly #options: SocketsOptions
+  /** The newest answer on a connection: pending, or the last that was given. */
+  readonly #answers = new WeakMap<Socket, ServerResponse>()
   /** Why the body of a request will never be complete. */
-  const bodyFaults = new WeakMap<IncomingMessage, Problem>()
+  readonly #bodyFaults = new WeakMap<IncomingMessage, Problem>()
 
-  const refuse = (unparsed: Unparsed): void => {
-    const { socket } = unparsed
-    // Nobody else listens any more; a reset while we write would end the process.
-    socket.on('error', () => undefined)
-    const answer = options.refuse(unparsed)
-    // destroySoon: whoever keeps sending must not keep the connection half open.
-    if (socket.writable) socket.end(answer, () => socket.destroySoon())
-    else socket.destroy()
+  constructor(options: SocketsOptions) {
+    this.#options = options
+  }
+
+  attach(server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void {
+    server.maxConnections = this.#options.maxConnections
+    limitPerClient(server, this.#options)
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#answers.set(request.socket, response))
+    const routeWaiting = (request: IncomingMessage, response: ServerResponse): void => {
+      this.#answers.set(request.socket, response)
+      route(request, response)
+    }
+    // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
+    server.on('checkContinue', routeWaiting)
+    server.on('checkExpectation', routeWaiting)
+    server.on('connect', (request: IncomingMessage, socket: Socket) => {
+      socket.on('error', () => undefined)
+      this.#inTurn(socket, () =>
+        this.#refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }),
+      )
+    })
+  }
+
+  /** For Node's 'clientError': broken syntax, oversized fields, or a request that does not arrive in time. */
+  readonly onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
+      socket.destroy()
+      return
+    }
+    const problem = parserProblem(error.code)
+    const current = this.#answers.get(socket)
+    if (current !== undefined && !current.req.complete) this.#breakBody(socket, current, problem)
+    else this.#inTurn(socket, () => this.#refuse({ problem, socket, method: null, target: null }))
+  }
+
+  bodyFault(request: IncomingMessage): Problem | undefined {
+    return this.#bodyFaults.get(request)
   }
 
   /**
    * The rest of a request is broken. While its answer is pending the request itself is refused, through its hooks, so that it is answered and
    * logged once: at once where the body is being read, else when somebody is about to read it. Either way the connection ends with it.
    */
-  const breakBody = (socket: Socket, current: ServerResponse, problem: Problem): void => {
+  #breakBody(socket: Socket, current: ServerResponse, problem: Problem): void {
     const request = current.req
     current.shouldKeepAlive = false
-    bodyFaults.set(request, problem)
-    answers.inTurn(socket, () => socket.destroySoon())
+    this.#bodyFaults.set(request, problem)
+    this.#inTurn(socket, () => socket.destroySoon())
     if (!current.headersSent && request.listenerCount('error') > 0) request.emit('error', problem)
   }
 
-  /** Node's 'clientError': broken syntax, oversized fields, or a request that does not arrive in time. */
-  const onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
-      socket.destroy()
-      return
-    }
-    const problem = parserProblem(error.code)
-    const current = answers.newest(socket)
-    if (current !== undefined && !current.req.complete) breakBody(socket, current, problem)
-    else answers.inTurn(socket, () => refuse({ problem, socket, method: null, target: null }))
+  /** Answers keep the order of requests (RFC 9112 section 9.3.2): what comes behind a pending one waits for it. */
+  #inTurn(socket: Socket, act: () => void): void {
+    const current = this.#answers.get(socket)
+    if (current === undefined || current.writableFinished || current.destroyed) act()
+    else current.once('close', act)
   }
 
-  const attach = (server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void => {
-    server.maxConnections = options.maxConnections
-    limitPerClient(server, options)
-    server.on('connect', (request: IncomingMessage, socket: Socket) => {
-      socket.on('error', () => undefined)
-      answers.inTurn(socket, () => refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }))
-    })
-    // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
-    server.on('checkContinue', route)
-    server.on('checkExpectation', route)
-  }
-
-  return {
-    attach,
-    onClientError,
-    opened: answers.opened,
-    bodyFault: (request: IncomingMessage): Problem | undefined => bodyFaults.get(request),
-  }
-}
-
-/** Answers keep the order of requests on a connection (RFC 9112 section 9.3.2). */
-const createAnswerOrder = () => {
-  /** Pending, or the last that was given. */
-  const answers = new WeakMap<Socket, ServerResponse>()
-  return {
-    opened: (socket: Socket, response: ServerResponse): void => void answers.set(socket, response),
-    newest: (socket: Socket): ServerResponse | undefined => answers.get(socket),
-    /** Acts when nothing is due on the connection any more. */
-    inTurn: (socket: Socket, act: () => void): void => {
-      const current = answers.get(socket)
-      if (current === undefined || current.writableFinished || current.destroyed) act()
-      else current.once('close', act)
-    },
+  #refuse(unparsed: Unparsed): void {
+    const { socket } = unparsed
+    // Nobody else listens any more; a reset while we write would end the process.
+    socket.on('error', () => undefined)
+    const answer = this.#options.refuse(unparsed)
+    // destroySoon: whoever keeps sending must not keep the connection half open.
+    if (socket.writable) socket.end(answer, () => socket.destroySoon())
+    else socket.destroy()
   }
 }
 
@@ -123,5 +124,3 @@ const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixO
     })
   })
 }
-
-export type Sockets = ReturnType<typeof createSockets>

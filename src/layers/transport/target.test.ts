@@ -102,7 +102,7 @@ describe('absolute form (RFC 9112 section 3.2.2)', () => {
 })
 
 test('the asterisk form is for OPTIONS alone (RFC 9112 section 3.2.4): the router takes it for "/"', () => {
-  assert.equal(judge('*', 'OPTIONS').routed, '*')
+  assert.equal(judge('*', 'OPTIONS').routed, '/')
   for (const method of ['GET', 'HEAD', 'POST', 'DELETE', 'TRACE']) assert.equal(judge('*', method).routed, nowhere, method)
 })
 

@@ -11,6 +11,8 @@ const noTarget = '/\0'
 const targetFaults = new WeakMap<IncomingMessage, Problem>()
 
 const tooLong = new Problem('uri_too_long', { detail: `Send a target of at most ${maxTargetLength} characters.` })
+/** Clients keep fragments to themselves (RFC 9112 section 3.2); the router would read one as a query. */
+const fragment = new Problem('bad_request', { detail: 'Send the target without a fragment.' })
 const brokenEscape = new Problem('bad_request', { detail: 'The target has a broken percent escape.' })
 
 /**
@@ -21,7 +23,8 @@ const brokenEscape = new Problem('bad_request', { detail: 'The target has a brok
 export const originTarget = (request: IncomingMessage): string => {
   const target = request.url ?? ''
   // The asterisk form speaks of the server as a whole, to OPTIONS alone (RFC 9112 section 3.2.4); the router would take it for "/".
-  if (target === '*' && request.method !== 'OPTIONS') return noTarget
+  if (target === '*') return request.method === 'OPTIONS' ? '/' : noTarget
+  if (target.includes('#')) return fault(request, fragment)
   if (target.length > maxTargetLength) return fault(request, tooLong)
   const origin = target.charCodeAt(0) === slash ? target : withoutAuthority(target)
   return origin.includes('%') && !decodes(origin) ? fault(request, brokenEscape) : origin

@@ -79,7 +79,7 @@ const countMembers = (value: unknown): number => {
   for (const [name, member] of Object.entries(value)) {
     if (name === '__proto__' || name === 'constructor' || name === 'prototype')
       throw new StrictJsonError(`A member cannot be called ${name}.`)
-    members += 1 + countMembers(member)
+    members += 1 + countMembers(name) + countMembers(member)
   }
   return members
 }

@@ -21,6 +21,8 @@ interface Sources {
 export interface Picks {
   /** A uniformly random film that is ready, else undefined: then ask `next`. */
   take(): Film | undefined
+  /** The same as JSON text, made with its batch: serialising one after the other costs a third of doing it between requests. */
+  takeJson(): string | undefined
   /** A uniformly random film; undefined when there are none. */
   next(): Promise<Film | undefined>
   /** The film changed (a vote): its ready picks are read again before they are handed out. */
@@ -38,7 +40,7 @@ export const createPicks = (sources: Sources): Picks => new BatchedPicks(sources
 
 class BatchedPicks implements Picks {
   readonly #sources: Sources
-  #ready: Film[] = []
+  #ready: Ready[] = []
   #stale = new Set<number>()
   #fetchedAt = -Infinity
   #batchSize = smallBatch
@@ -53,12 +55,11 @@ class BatchedPicks implements Picks {
   }
 
   take(): Film | undefined {
-    this.#expire()
-    const film = this.#ready.at(-1)
-    if (film === undefined || (this.#stale.size > 0 && this.#stale.has(film.id))) return undefined
-    this.#ready.pop()
-    if (this.#ready.length === 0) this.#batchSize = largeBatch
-    return film
+    return this.#takeReady()?.film
+  }
+
+  takeJson(): string | undefined {
+    return this.#takeReady()?.json
   }
 
   async next(): Promise<Film | undefined> {
@@ -83,6 +84,15 @@ class BatchedPicks implements Picks {
     this.#ready = []
   }
 
+  #takeReady(): Ready | undefined {
+    this.#expire()
+    const pick = this.#ready.at(-1)
+    if (pick === undefined || (this.#stale.size > 0 && this.#stale.has(pick.film.id))) return undefined
+    this.#ready.pop()
+    if (this.#ready.length === 0) this.#batchSize = largeBatch
+    return pick
+  }
+
   #expire(): void {
     if (this.#sources.now() - this.#fetchedAt <= maxAgeMs) return
     // Much left over: requests are rare, and fetching many would be waste.
@@ -95,7 +105,7 @@ class BatchedPicks implements Picks {
     const outdated = this.#ready.pop()
     if (outdated === undefined) return undefined
     const asOf = this.#generation
-    const current = await this.#sources.byId(outdated.id)
+    const current = await this.#sources.byId(outdated.film.id)
     return asOf === this.#generation ? current : undefined
   }
 
@@ -110,13 +120,24 @@ class BatchedPicks implements Picks {
     const rows = await this.#sources.bySlots(slots)
     // A film added or deleted meanwhile: these picks may hold what must not come again.
     if (asOf !== this.#generation) return count
-    // The rows themselves are handed out: the response schema leaves the slot out, and copying them without it cost more than the query.
-    const bySlot = new Map<number, Film>(rows.map((row) => [row.slot, row]))
-    this.#ready = slots.map((slot) => bySlot.get(slot)).filter((film) => film !== undefined)
+    const bySlot = new Map(rows.map((row) => [row.slot, toReady(row)]))
+    this.#ready = slots.map((slot) => bySlot.get(slot)).filter((pick) => pick !== undefined)
     this.#stale = this.#changedMeanwhile
     this.#fetchedAt = startedAt
     return count
   }
+}
+
+interface Ready {
+  readonly film: Film
+  readonly json: string
+}
+
+/** Member by member, so that nothing else of a row can ever reach an answer. */
+const toReady = (row: Film): Ready => {
+  const { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes } = row
+  const film = { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes }
+  return { film, json: JSON.stringify(film) }
 }
 
 /** Independent, uniform draws from 1 to `count`, from one call for random bits: those past the last whole multiple of `count` are drawn again. */

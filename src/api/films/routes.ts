@@ -40,9 +40,9 @@ export const filmRoutes = (server: FastifyInstance, options: FilmRoutesOptions):
     },
     (request, reply) => {
       const asked = askedVotes(request.query)
-      const ready = asked.length === 0 ? picks.take() : undefined
+      const ready = asked.length === 0 ? picks.takeJson() : undefined
       if (ready === undefined) return voteAndPick(request, asked)
-      void reply.send(ready)
+      void reply.type('application/json; charset=utf-8').send(ready as never)
       return undefined
     },
   )

@@ -46,7 +46,7 @@ class SlidingWindows implements MemoryStore {
   readonly #records: Records
   readonly #planner: Planner
   #nowMs: number
-  #decisions = 0
+  readonly #plans = new WeakMap<readonly Quota[], readonly Plan[]>()
 
   constructor({ clock, maxTrackedClients }: MemoryStoreOptions) {
     if (!Number.isSafeInteger(maxTrackedClients) || maxTrackedClients < 1)
@@ -88,14 +88,15 @@ class SlidingWindows implements MemoryStore {
   /** Nothing to let go of: no timers, no handles. */
   close(): void {}
 
-  #plansOf(quotas: readonly Quota[]): Plan[] {
-    const decision = ++this.#decisions
-    return quotas.map((quota) => {
-      const plan = this.#planner.plan(quota)
-      if (plan.scope.decision === decision) throw new RangeError(`two quotas of one decision share the scope "${quota.scope}"`)
-      plan.scope.decision = decision
-      return plan
-    })
+  /** Sets of quotas are made once, with the routes: what is checked and planned for one holds for every request. */
+  #plansOf(quotas: readonly Quota[]): readonly Plan[] {
+    const known = this.#plans.get(quotas)
+    if (known !== undefined) return known
+    const twin = quotas.find(({ scope }, i) => quotas.findIndex((other) => other.scope === scope) !== i)
+    if (twin !== undefined) throw new RangeError(`two quotas of one decision share the scope "${twin.scope}"`)
+    const plans = quotas.map((quota) => this.#planner.plan(quota))
+    this.#plans.set(quotas, plans)
+    return plans
   }
 
   /** Brings the client's logs into view; how many of them it does not have yet. */

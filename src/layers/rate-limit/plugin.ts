@@ -30,7 +30,9 @@ export interface TotalLimitOptions extends Shared {
   readonly total: string
 }
 
-const prefixIdentity = (client: Client): string => `prefix:${client.prefix}`
+/** A prefix as it stands, a subject behind an @, which no prefix contains: neither can be mistaken for the other. */
+const prefixIdentity = (client: Client): string => client.prefix
+const subjectIdentity = (subject: string): string => `@${subject}`
 
 /** What `total` counts for a client; also for what is refused before there is a request. */
 export const totalCharge = (total: string): ((client: Client) => Charge) => {
@@ -74,7 +76,7 @@ export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer
           const { client, principal } = request as Counted
           return principal === null || principal === undefined
             ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
-            : { identity: `subject:${principal.subject}`, quotas: quotas.authenticated }
+            : { identity: subjectIdentity(principal.subject), quotas: quotas.authenticated }
         },
       })
       route.onRequest = [route.onRequest ?? [], limit].flat()

@@ -36,18 +36,15 @@ export interface PlannedWindow {
  * two decisions never overlap.
  */
 export interface Plan {
-  readonly scope: Scope
   readonly logs: readonly OpenLog[]
   /** In the order of the quota. */
   readonly windows: readonly PlannedWindow[]
 }
 
-export interface Scope {
+interface Scope {
   readonly name: string
   /** All exact windows read one log (key 0), each coarse window one of its own (key: its length). */
   readonly kinds: Map<number, LogKind>
-  /** Number of the last decision in which the scope took part. */
-  decision: number
 }
 
 /** Turns each quota into a plan once. Scopes come from the configuration, never from a client: they are kept for good. */
@@ -82,13 +79,13 @@ export class Planner {
       logs.set(kind, log)
       return { window, log: log.view, first: 0, used: 0 }
     })
-    return { scope, logs: [...logs.values()], windows }
+    return { logs: [...logs.values()], windows }
   }
 
   #scope(name: string): Scope {
     let scope = this.#scopes.get(name)
     if (scope === undefined) {
-      scope = { name, kinds: new Map(), decision: 0 }
+      scope = { name, kinds: new Map() }
       this.#scopes.set(name, scope)
     }
     return scope

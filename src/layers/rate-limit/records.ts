@@ -27,6 +27,7 @@ export class Records {
   readonly #overflowHi = randomWord()
   readonly #originMs: number
   #overflowUntilS = 0
+  #identity: string | undefined
   readonly #release = (ref: number): void => this.slabs.release(ref)
 
   /** `hash` must be of a key of its own, not that of the logs. `originMs` is any moment not after the first. */
@@ -47,7 +48,10 @@ export class Records {
 
   /** Whose logs the next `open` and `count` calls are about. */
   identify(identity: string): void {
+    // A request asks twice, for `total` and for its route, and often the next one is of the same client.
+    if (identity === this.#identity) return
     this.#hash.digest(identity)
+    this.#identity = identity
   }
 
   /** Brings the client's log into view; whether the client has one of its own. */

@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import type { Clock } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
-import { createListener, headerOptions } from './listener.ts'
+import { createListener } from './listener.ts'
 
 interface SharedOptions {
   readonly config: Config
@@ -44,11 +44,10 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   const { server, routes } = listener
 
-  // 1 to 4: what every request passes, whatever becomes of it.
+  // 1 to 3: what every request passes, whatever becomes of it. 4, the security headers, are built into the response (listener.ts).
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
-  await server.register(layers.securityHeaders, headerOptions)
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, observe, total })
   await server.register(layers.messageChecks, listener.messageChecks)
@@ -77,7 +76,6 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
-  await server.register(layers.securityHeaders, headerOptions)
   await server.register(layers.messageChecks, listener.messageChecks)
   await server.register(layers.problems, { observe })
   await server.register(layers.authorization, { observe, publicPermissions: new Set<never>() })

@@ -33,9 +33,7 @@ export interface Listener {
 }
 
 /** TLS in process is not there yet: no HSTS, no upgrade-insecure-requests. */
-const tls = false
-
-export const headerOptions: layers.SecurityHeadersOptions = { tls }
+const headerOptions: layers.SecurityHeadersOptions = { tls: false }
 
 /** A Fastify server with a strict transport, and what the first layers on it need: what the API and the ops listener have in common. */
 export const createListener = (options: ListenerOptions): Listener => {
@@ -45,7 +43,7 @@ export const createListener = (options: ListenerOptions): Listener => {
   const genReqId = layers.createRequestIds(isTrusted)
   const sockets = createSockets(options, addresses)
   const server: FastifyInstance = Fastify({
-    ...layers.transportOptions(config.server),
+    ...layers.transportOptions(config.server, layers.createSecuredResponse(headerOptions)),
     ajv: layers.ajvOptions,
     genReqId,
     clientErrorHandler: sockets.onClientError,

@@ -12,7 +12,7 @@ export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
 export { routeLimits, type RouteLimitOptions, totalCharge, totalLimit, type TotalLimitOptions } from './rate-limit/plugin.ts'
 export type { Decision, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
-export { securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
+export { createSecuredResponse, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { createHostCheck } from './transport/hosts.ts'
 export { createMessageChecks } from './transport/message-checks.ts'
 export { messageChecks, type MessageChecksOptions, transport, type TransportOptions, transportOptions } from './transport/plugin.ts'

@@ -15,6 +15,7 @@ const nothing: ReadonlySet<string> = new Set()
  * dropped, and the user of an absolute-form authority too.
  */
 export const loggedPath = (target: string, shown: ReadonlySet<string> = nothing): string => {
+  if (!/[?#@]/.test(target)) return target
   const at = target.search(/[?#]/)
   if (at === -1) return withoutUser(target)
   const path = withoutUser(target.slice(0, at))

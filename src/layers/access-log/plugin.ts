@@ -37,17 +37,12 @@ export const createRequestIds = (isTrusted: AccessLogOptions['isTrusted']): ((re
     (request !== undefined && isTrusted(request) ? incomingRequestId(request.headers['x-request-id']) : undefined) ?? randomId()
 }
 
-/** 32 hexadecimal digits: those of the request id, which are as random, behind eight of this process. */
-const createTraceIds = (): ((requestId: string) => string) => {
-  const own = createRandomHex(4)()
-  const fresh = createRandomHex(16)
-  return (requestId) => (/^[0-9a-f]{24}$/.test(requestId) ? own + requestId : fresh())
-}
-
 /** Layer 3: one record for every request, whatever becomes of it; it ends when the answer is on its way or the client is gone. */
 export const accessLog: FastifyPluginCallback<AccessLogOptions> = wholeServer('access-log', (app, options, done) => {
   const { clock } = options
-  const traceIdOf = createTraceIds()
+  // A trace id is 32 hexadecimal digits: those of a request id of ours, which are random enough, behind eight of this process.
+  const ownTrace = createRandomHex(4)()
+  const freshTraceId = createRandomHex(16)
 
   app.addHook('onRoute', (route) => {
     const shown = publicParameters(route.schema?.querystring)
@@ -57,7 +52,7 @@ export const accessLog: FastifyPluginCallback<AccessLogOptions> = wholeServer('a
   app.addHook('onRequest', (request, reply, next) => {
     request.startedMs = clock.monotonicMs()
     const { raw } = request
-    request.traceId = (options.isTrusted(raw) ? incomingTraceId(raw.headers['traceparent']) : undefined) ?? traceIdOf(request.id)
+    request.traceId = options.isTrusted(raw) ? (incomingTraceId(raw.headers['traceparent']) ?? freshTraceId()) : ownTrace + request.id
     reply.header('x-request-id', request.id)
     // 'close' comes after every answer and also when the client goes away first, which Fastify's onResponse does not see.
     reply.raw.on('close', () => options.write(finish(request, reply, options)))

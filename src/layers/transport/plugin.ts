@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http'
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 
 import type { FastifyHttpOptions, FastifyPluginCallback, preParsingHookHandler } from 'fastify'
 
@@ -15,11 +15,12 @@ export interface Deadlines {
 }
 
 /** The options of `Fastify()` that make the transport strict. Node looks at its deadlines only so often, hence the short interval. */
-export const transportOptions = (deadlines: Deadlines) =>
+export const transportOptions = (deadlines: Deadlines, Response: typeof ServerResponse = ServerResponse) =>
   ({
     bodyLimit: deadlines.bodyLimitBytes,
     requestTimeout: deadlines.requestTimeoutMs,
     http: {
+      ServerResponse: Response,
       headersTimeout: deadlines.headerTimeoutMs,
       connectionsCheckingInterval: 250,
       maxHeaderSize: 16_384,

@@ -30,15 +30,20 @@ export const securityHeaderFields = ({ tls }: SecurityHeadersOptions): Readonly<
  * over as one list they cost half of what setting them one by one does. A field that the answer sets itself wins.
  */
 export const createSecuredResponse = (options: SecurityHeadersOptions): typeof ServerResponse => {
-  const fields = Object.entries(securityHeaderFields(options))
+  const fields = Object.entries(securityHeaderFields(options)).flat()
+  const places = new Map(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, i + 1]] : [])))
   return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(statusCode: number, ...rest: unknown[]): this {
       const own = rest.at(-1)
       if (!isFields(own)) return super.writeHead(statusCode, ...(rest as [OutgoingHttpHeaders]))
-      const list: unknown[] = []
-      for (const [name, value] of fields) if (own[name] === undefined) list.push(name, value)
-      for (const name in own) list.push(name, own[name])
-      return super.writeHead(statusCode, list as OutgoingHttpHeader[])
+      const list: OutgoingHttpHeader[] = fields.slice()
+      for (const name in own) {
+        const value = own[name] ?? ''
+        const place = places.get(name)
+        if (place === undefined) list.push(name, value)
+        else list[place] = value
+      }
+      return super.writeHead(statusCode, list)
     }
   }
 }

@@ -7,8 +7,9 @@ import type { Decision, LimiterStore, Quota } from './store.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The last decision of a limiter, for the RateLimit fields of the answer. */
-    limitFields?: { readonly fields: LimitFields; readonly decision: Decision }
+    /** The last decision of a limiter and what it was about, for the RateLimit fields of the answer. */
+    limitDecision?: Decision
+    limitQuotas?: readonly Quota[]
   }
 }
 
@@ -28,10 +29,9 @@ export interface Charge {
 
 /** One hook: consumes, keeps the decision for the answer's fields, refuses with 429. Used twice, for `total` and for the quotas of the identity. */
 export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptions): onRequestHookHandler => {
-  const fieldsOf = cachedFields()
-
   const apply = (request: FastifyRequest, decision: Decision, quotas: readonly Quota[], next: (error?: Error) => void): void => {
-    request.limitFields = { fields: fieldsOf(quotas), decision }
+    request.limitDecision = decision
+    request.limitQuotas = quotas
     if (decision.allowed) {
       next()
       return
@@ -55,15 +55,16 @@ export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptio
 
 /** Writes the RateLimit fields once, with the answer: those of the quotas that were asked last, which are the identity's where it came so far. */
 export const writeLimitFields: onSendHookHandler = (request, reply, payload, next) => {
-  const { limitFields } = request
-  if (limitFields !== undefined) {
-    reply.header('ratelimit-policy', limitFields.fields.policy)
-    reply.header('ratelimit', limitFields.fields.rateLimit(limitFields.decision))
+  const { limitDecision, limitQuotas } = request
+  if (limitDecision !== undefined && limitQuotas !== undefined) {
+    const fields = fieldsOf(limitQuotas)
+    reply.header('ratelimit-policy', fields.policy)
+    reply.header('ratelimit', fields.rateLimit(limitDecision))
   }
   next(null, payload)
 }
 
-const cachedFields = (): ((quotas: readonly Quota[]) => LimitFields) => {
+const createFieldCache = (): ((quotas: readonly Quota[]) => LimitFields) => {
   const known = new WeakMap<readonly Quota[], LimitFields>()
   return (quotas) => {
     const cached = known.get(quotas)
@@ -76,6 +77,8 @@ const cachedFields = (): ((quotas: readonly Quota[]) => LimitFields) => {
 
 const storeUnavailable = (cause: unknown): Problem =>
   new Problem('store_unavailable', { detail: 'The limits cannot be checked at the moment. Try again later.', retryAfterSeconds: 1, cause })
+
+const fieldsOf = createFieldCache()
 
 /** Rounded up: a client that waits as long as it is told is let in. */
 const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {

@@ -8,5 +8,5 @@ export const runConfig = (config: Config, json: boolean): void => {
     return
   }
   const width = Math.max(...values.map(({ key }) => key.length))
-  for (const { key, value, origin } of values) process.stdout.write(`${key.padEnd(width)}  ${JSON.stringify(value)}  (${origin})\n`)
+  for (const { key, value, origin } of values) process.stdout.write(`${key.padEnd(width)}  ${value}  (${origin})\n`)
 }

@@ -38,7 +38,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   const listener = createListener({
     ...options,
     write: log.access,
-    count: (client) => void store.consume(chargeOf(client).identity, chargeOf(client).quotas, 1),
+    count: (client) => countTotal(store, chargeOf(client)),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config),
   })
@@ -59,7 +59,13 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.routeLimits, { store, observe, defaults: { anonymous, authenticated, overrides } })
   await server.register(layers.validation)
 
-  filmRoutes(server, { films: options.films, votes: options.votes, voterId: options.voterId, anonymousVotes: config.votes.anonymous })
+  filmRoutes(server, {
+    films: options.films,
+    votes: options.votes,
+    voterId: options.voterId,
+    anonymousVotes: config.votes.anonymous,
+    publicOrigin: config.server.publicUrl,
+  })
   layers.addMethodAnswers(server, routes)
   layers.addNotFoundAnswer(server)
   await server.ready()
@@ -71,7 +77,7 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   const write = (record: layers.AccessRecord): void => {
     if (record.verdict !== 'ok') log.access(record)
   }
-  const listener = createListener({ config, clock, observe, write, count: () => undefined, trustedProxies: [], hosts: [config.ops.host] })
+  const listener = createListener({ config, clock, observe, write, count: () => ({}), trustedProxies: [], hosts: [config.ops.host] })
   const { server, routes } = listener
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
@@ -85,6 +91,12 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   layers.addNotFoundAnswer(server)
   await server.ready()
   return server
+}
+
+/** For what is answered without hooks. A store that answers later has counted; only the fields are not there in time. */
+const countTotal = (store: layers.LimiterStore, { identity, quotas }: layers.Charge): Readonly<Record<string, string>> => {
+  const decision = store.consume(identity, quotas, 1)
+  return decision instanceof Promise ? {} : layers.limitFields(quotas, decision)
 }
 
 const servedHosts = ({ server }: Config): string[] => [

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 
@@ -13,8 +14,8 @@ export interface ListenerOptions {
   readonly clock: Clock
   readonly observe: Observe
   readonly write: (record: layers.AccessRecord) => void
-  /** Takes a unit of `total` for what never becomes a request. */
-  readonly count: (client: Client) => void
+  /** Takes a unit of `total` for what never becomes a request; returns the fields that tell of it. */
+  readonly count: (client: Client) => Readonly<Record<string, string>>
   readonly trustedProxies: readonly string[]
   readonly onUntrustedProxy?: () => void
   /** Names that this listener answers to besides loopback. */
@@ -56,7 +57,10 @@ export const createListener = (options: ListenerOptions): Listener => {
     transport: { sockets, bodyLimitBytes: config.server.bodyLimitBytes },
     addresses,
     accessLog: { clock, isTrusted, write: options.write, outcome },
-    messageChecks: { observe, check: layers.createMessageChecks(layers.createHostCheck({ hosts: options.hosts })) },
+    messageChecks: {
+      observe,
+      check: layers.createMessageChecks(layers.createHostCheck({ hosts: options.hosts })),
+    },
   }
 }
 
@@ -69,12 +73,15 @@ const createSockets = ({ config, clock, count, observe, write }: ListenerOptions
     maxConnectionsPerClient: config.server.maxConnectionsPerClient,
     clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
     isTrusted: (socket) => addresses.isTrusted(socket),
+    onTooMany: createTooManyReport(clock, observe, (socket) => addresses.ofSocket(socket).prefix),
     refuse: ({ problem, socket, method, target }) => {
       const client = addresses.ofSocket(socket)
       const requestId = newRequestId()
-      count(client)
-      observe({ event: 'malicious_extraneous', requestId, client: client.prefix, reason: problem.code })
-      const answer = layers.rawAnswer(problem, requestId, fields)
+      const limits = count(client)
+      // Being slow is no syntax that only an attacker sends.
+      if (problem.code !== 'request_timeout')
+        observe({ event: 'malicious_extraneous', requestId, client: client.prefix, reason: problem.code })
+      const answer = layers.rawAnswer(problem, requestId, { ...fields, ...limits })
       const { statusCode: status, code: verdict } = problem
       write(
         layers.unparsedRecord({
@@ -93,6 +100,18 @@ const createSockets = ({ config, clock, count, observe, write }: ListenerOptions
   })
 }
 
+/** One event a second at most: whoever opens connections by the thousand must not write the log. */
+const createTooManyReport = (clock: Clock, observe: Observe, prefixOf: (socket: Socket) => string) => {
+  let lastMs = -Infinity
+  return (socket: Socket | undefined): void => {
+    if (clock.monotonicMs() - lastMs < 1000) return
+    lastMs = clock.monotonicMs()
+    const violated = [socket === undefined ? 'max_connections' : 'max_connections_per_client']
+    const client = socket === undefined ? null : prefixOf(socket)
+    observe({ event: 'excess_rate_limit_exceeded', requestId: null, client, policy: 'connections', violated })
+  }
+}
+
 /** What the access log says of a request when it ends, gathered from the layers that know. */
 const outcome = (request: FastifyRequest): ReturnType<layers.AccessLogOptions['outcome']> => {
   const { refusal, client, principal } = request
@@ -102,7 +121,7 @@ const outcome = (request: FastifyRequest): ReturnType<layers.AccessLogOptions['o
     principal: principal?.subject ?? null,
     verdict: refusal?.code ?? 'ok',
     error: cause === undefined ? null : described(cause),
-    bytesIn: request.bodyBytes ?? 0,
+    bytesIn: request.bodyBytes ?? Number(request.raw.headers['content-length'] ?? 0),
   }
 }
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 
 import type { FastifyInstance } from 'fastify'
 
@@ -13,7 +13,16 @@ import { systemClock } from './core/clock.ts'
 import { openMasterKey } from './credentials/master-key.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
 import { openDatabase } from './db/open.ts'
-import { createLog, createMemoryStore, LimitSyntaxError, type LogSink, openLogSink, parseLimits, type RouteEntry } from './layers/index.ts'
+import {
+  createLog,
+  createMemoryStore,
+  limitedRouteNames,
+  LimitSyntaxError,
+  type LogSink,
+  openLogSink,
+  parseLimits,
+  type RouteEntry,
+} from './layers/index.ts'
 
 /** How long a stop waits for answers in flight. */
 const drainMs = 10_000
@@ -46,7 +55,7 @@ export const checkLimits = (text: string): string | undefined => {
 /** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
 export const serve = async ({ config, print }: ServeOptions): Promise<Serving> => {
   const clock = systemClock
-  const dataDir = openDataDir(config.data.dir)
+  const dataDir = openDataDir(config.data.dir, config.origins.get('data.dir') ?? 'default')
   const sink = openLogSink(1)
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
@@ -96,24 +105,32 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
 
 /** A limit for a route that does not exist protects nothing: most likely its name is misspelt. */
 const refuseUnknownRoutes = (config: Config, routes: readonly RouteEntry[]): void => {
-  const names = new Set(routes.map(({ method, url }) => `${method} ${url}`))
+  const names = limitedRouteNames(routes)
   const unknown = Object.keys(config.limits.routes).filter((name) => !names.has(name))
   if (unknown.length === 0) return
   throw new ConfigError(
     unknown.map((name) => ({
       key: `limits.routes.${JSON.stringify(name)}`,
-      message: 'names no route; filmgate limits the routes "METHOD /path" of this API',
+      message: `names no limited route; there are ${[...names].join(', ')} (HEAD shares the quota of GET)`,
       source: config.origins.get(`limits.routes.${JSON.stringify(name)}`) ?? 'filmgate.toml',
     })),
   )
 }
 
-/** Created for its owner alone; a folder that others could read before is closed. */
-const openDataDir = (dir: string): string => {
+/** For its owner alone (0700). A folder that holds other people's files is refused: closing it would lock them out. */
+const openDataDir = (dir: string, origin: string): string => {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const entries = readdirSync(dir)
+  if (entries.length > 0 && !entries.some((name) => ownFiles.has(name))) {
+    throw new ConfigError([
+      { key: 'data.dir', message: 'names a folder with other files in it; name a new or an empty one', source: origin },
+    ])
+  }
   chmodSync(dir, 0o700)
   return dir
 }
+
+const ownFiles: ReadonlySet<string> = new Set(['filmgate.db', 'master.key', 'starter.key'])
 
 /**
  * Fastify stops accepting, but an answer already in the making says keep-alive, and close() would wait for that connection to time out:

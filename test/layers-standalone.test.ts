@@ -194,7 +194,13 @@ const outcome = () => ({ client: null, principal: null, verdict: 'ok', error: nu
 test('access log: one record for each request, with an id that the answer carries', async () => {
   const records: layers.AccessRecord[] = []
   const server = await someoneElses(
-    async (app) => app.register(layers.accessLog, { clock, write: (record) => void records.push(record), isTrusted: () => false, outcome }),
+    async (app) =>
+      app.register(layers.accessLog, {
+        clock,
+        write: (record) => void records.push(record),
+        isTrusted: () => false,
+        outcome,
+      }),
     { genReqId: layers.createRequestIds(() => false) },
   )
   const answer = await ask(server, { target: '/hello?token=hunter2', fields: { 'X-Request-Id': 'chosen-by-a-client' } })
@@ -254,6 +260,7 @@ test('transport: what never becomes a request is answered too', async () => {
     maxConnectionsPerClient: 5,
     clientPrefixOf: () => 'all',
     isTrusted: () => false,
+    onTooMany: () => undefined,
   })
   await using server = await someoneElses(
     async (app) => {

@@ -9,7 +9,7 @@ export const written = (outcome: Outcome): readonly (readonly Row[])[] => {
   if (outcome.result === 'committed') return outcome.rows
   if (outcome.result === 'conflict') throw new Error(`a unit conflicted at statement ${outcome.statement}`)
   throw new Problem('store_unavailable', {
-    detail: 'Storage cannot write at the moment; nothing was stored. Try again later.',
+    detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.',
     retryAfterSeconds: 5,
     cause: outcome.reason,
   })

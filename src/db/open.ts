@@ -9,13 +9,13 @@ import { films } from './migrations/0001-films.ts'
 import { createSqliteDialect, openConnection } from './sqlite.ts'
 import type { Tables } from './tables.ts'
 import { type Commit, type Dialect, statement } from './unit.ts'
-import { watchCommits } from './watch.ts'
+import { createWatch, readFailure, watchCommits } from './watch.ts'
 
 export interface Database {
   /** Reads only: its connection cannot write. */
   readonly reader: Kysely<Tables>
   readonly commit: Commit
-  /** Resolves when a durable write went through just now, else rejects with the reason. */
+  /** Resolves when a durable write and a read went through just now, else rejects with the reason. */
   probe(): Promise<void>
   close(): Promise<void>
 }
@@ -25,8 +25,9 @@ export const openDatabase = async (dataDir: string, observe: Observe = () => und
   const file = join(dataDir, 'filmgate.db')
   await migrate(file)
   const writer = await openGroupCommit(file)
-  const commit = watchCommits(writer.commit, 'sqlite', observe)
-  const reader = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, true)) })
+  const commit = watchCommits(writer.commit, createWatch('sqlite writes', observe))
+  const reads = createWatch('sqlite reads', observe)
+  const reader = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, true), readFailure(reads)) })
   const step = (by: 1 | -1) =>
     statement(
       reader
@@ -43,6 +44,8 @@ export const openDatabase = async (dataDir: string, observe: Observe = () => und
     probe: async () => {
       const outcome = await commit(probe)
       if (outcome.result !== 'committed') throw new Error(outcome.result === 'unavailable' ? outcome.reason : outcome.result)
+      await reader.selectFrom('film').selectAll().where('slot', '=', 1).execute()
+      reads.worked()
     },
     close: async () => {
       await reader.destroy()

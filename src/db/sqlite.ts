@@ -11,13 +11,25 @@ export const openConnection = (file: string, readOnly: boolean): DatabaseSync =>
   return connection
 }
 
-/** node:sqlite behind the shape that Kysely expects of a driver, with each SQL text prepared once. */
-export const createSqliteDialect = (connection: DatabaseSync): SqliteDialect => {
+/** node:sqlite behind the shape that Kysely expects of a driver, with each SQL text prepared once. What fails is thrown as `onError` says. */
+export const createSqliteDialect = (connection: DatabaseSync, onError: (error: unknown) => unknown = (error) => error): SqliteDialect => {
   const prepared = new Map<string, SqliteStatement>()
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      throw onError(error)
+    }
+  }
   const prepare = (sql: string): SqliteStatement => {
     const known = prepared.get(sql)
     if (known) return known
-    const fresh = wrap(connection.prepare(sql))
+    const bare = guarded(() => wrap(connection.prepare(sql)))
+    const fresh: SqliteStatement = {
+      ...bare,
+      all: (parameters) => guarded(() => bare.all(parameters)),
+      run: (parameters) => guarded(() => bare.run(parameters)),
+    }
     if (prepared.size >= 500) prepared.clear()
     prepared.set(sql, fresh)
     return fresh

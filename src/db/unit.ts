@@ -21,7 +21,8 @@ export type Row = Readonly<Record<string, Parameter>>
 
 /**
  * `committed`: durable now; `rows[i]` are the rows that statement i returned. `conflict`: statement `statement` touched another number of
- * rows or broke a constraint; nothing of the unit is stored. `unavailable`: the store could not write; nothing of the unit is stored.
+ * rows or broke a constraint; nothing of the unit is stored. `unavailable`: the store could not write, so nothing of the unit is stored; only where the writer ended in
+ * the middle of a commit is that unknown.
  */
 export type Outcome =
   | { readonly result: 'committed'; readonly rows: readonly (readonly Row[])[] }

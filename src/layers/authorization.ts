@@ -50,7 +50,7 @@ const createGuard =
 
 const anonymous = new Problem('unauthenticated', {
   detail: 'Send "Authorization: Bearer" with an API key.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
+  headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
 })
 
 const requiredAccess = ({ method, url, config }: RouteOptions): Access => {

@@ -9,8 +9,16 @@ export { clientAddress, type ClientAddresses, createClientAddresses } from './cl
 export { addMethodAnswers, addNotFoundAnswer, collectRoutes, type RouteEntry, teachAllMethods } from './methods.ts'
 export { problems, type ProblemsOptions } from './problems.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-store.ts'
+export { type Charge, limitFields } from './rate-limit/limiter.ts'
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
-export { routeLimits, type RouteLimitOptions, totalCharge, totalLimit, type TotalLimitOptions } from './rate-limit/plugin.ts'
+export {
+  limitedRouteNames,
+  routeLimits,
+  type RouteLimitOptions,
+  totalCharge,
+  totalLimit,
+  type TotalLimitOptions,
+} from './rate-limit/plugin.ts'
 export type { Decision, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
 export { createSecuredResponse, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { createHostCheck } from './transport/hosts.ts'

@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http'
 
-import type { FastifyInstance } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance } from 'fastify'
 
 import { Problem } from '../core/errors.ts'
 
@@ -8,7 +8,7 @@ import { Problem } from '../core/errors.ts'
 export interface RouteEntry {
   readonly method: string
   readonly url: string
-  readonly config: Readonly<Record<string, unknown>>
+  readonly config: Readonly<FastifyContextConfig>
 }
 
 /** Collects every route that is added from now on. */

@@ -44,8 +44,13 @@ const inputEvent = (request: FastifyRequest, { code, options }: Problem) => ({
   requestId: request.id,
   client: request.client?.prefix ?? null,
   code,
-  pointers: options.errors?.map((error) => error.pointer) ?? [],
+  pointers: options.errors?.map(({ pointer, detail }) => (detail === unknownMember ? withoutName(pointer) : pointer)) ?? [],
 })
+
+const unknownMember = 'is not known here'
+
+/** A name that no schema knows may itself be the secret that somebody pasted: the client is told it, the log is not. */
+const withoutName = (pointer: string): string => `${pointer.slice(0, pointer.lastIndexOf('/'))}/[redacted]`
 
 /** Fastify's own refusals, in our words. */
 const frameworkProblems: Readonly<Record<string, { readonly code: ProblemCode; readonly detail: string }>> = {
@@ -84,7 +89,7 @@ const validationProblem = ({ validation, validationContext }: Validation): Probl
   const part = validationContext === 'body' ? '' : `/${contextNames[validationContext] ?? validationContext}`
   const errors: FieldError[] = validation.slice(0, maxFieldErrors).map(({ instancePath, message, keyword, params }) => ({
     pointer: `${part}${instancePath}${missingOrExtra(keyword, params)}`,
-    detail: keyword === 'additionalProperties' ? 'is not known here' : (message ?? 'is not valid'),
+    detail: keyword === 'additionalProperties' ? unknownMember : (message ?? 'is not valid'),
   }))
   return new Problem('validation_failed', { detail: 'Correct the fields named in errors and send the request again.', errors })
 }

@@ -15,6 +15,8 @@ export interface FilmRoutesOptions {
   readonly votes: VoteRepository
   readonly voterId: ReturnType<typeof createVoterIds>
   readonly anonymousVotes: boolean
+  /** `server.public_url`, or empty: the origin of our own pages where a proxy stands in front. */
+  readonly publicOrigin: string
 }
 
 const noFilms = new Problem('not_found', { detail: 'There are no films yet.' })
@@ -78,22 +80,20 @@ const withReceipts = (film: Film, receipts: readonly VoteReceipt[]): RandomFilm 
 }
 
 /** Records what was asked for and tells of each vote whether it counts. HEAD is safe (RFC 9110 section 9.2.1): it never votes. */
-const createCastVotes = ({ films, votes, voterId, anonymousVotes }: FilmRoutesOptions) => {
-  const cast = async (request: FastifyRequest, { filmId, value }: AskedVote): Promise<VoteReceipt> => {
-    if (request.method === 'HEAD' || !isDeliberate(request.headers)) return { film_id: filmId, value, recorded: false }
-    const voter = voterId({ subject: request.principal?.subject ?? null, clientPrefix: request.client.prefix })
-    const recorded = await votes.record(filmId, voter, value)
-    if (recorded) films.picks.refresh(filmId)
-    return { film_id: filmId, value, recorded }
-  }
-
-  return async (request: FastifyRequest, asked: readonly AskedVote[]): Promise<VoteReceipt[]> => {
+const createCastVotes =
+  ({ films, votes, voterId, anonymousVotes, publicOrigin }: FilmRoutesOptions) =>
+  async (request: FastifyRequest, asked: readonly AskedVote[]): Promise<VoteReceipt[]> => {
     if (asked.length === 0) return []
     if (asked.length === 2 && asked[0]?.filmId === asked[1]?.filmId) throw bothWays
     if (request.principal === null && !anonymousVotes) throw needsPrincipal
-    return Promise.all(asked.map((vote) => cast(request, vote)))
+    const counts = request.method !== 'HEAD' && isDeliberate(request.headers, publicOrigin)
+    const voter = voterId({ subject: request.principal?.subject ?? null, clientPrefix: request.client.prefix })
+    const recorded = counts ? await votes.recordAll(voter, asked) : []
+    return asked.map(({ filmId, value }, i) => {
+      if (recorded[i]) films.picks.refresh(filmId)
+      return { film_id: filmId, value, recorded: recorded[i] === true }
+    })
   }
-}
 
 const bothWays = new Problem('validation_failed', {
   detail: 'A film cannot be liked and disliked at once.',
@@ -102,7 +102,7 @@ const bothWays = new Problem('validation_failed', {
 
 const needsPrincipal = new Problem('unauthenticated', {
   detail: 'Anonymous votes are switched off here. Send "Authorization: Bearer" with an API key.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
+  headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
 })
 
 /** A strong validator over the representation (RFC 9110 section 8.8.3); 304 where the client already has it. */

@@ -19,14 +19,20 @@ export const askedVotes = ({ like, dislike }: VoteQuery): readonly AskedVote[] =
  * an image tag; a browser says so in fields that no page can forge (Fetch Metadata, W3C; RFC 6454 for Origin). Clients that are no browsers
  * send none of them.
  */
-export const isDeliberate = (headers: IncomingHttpHeaders): boolean => {
-  const { host = '', origin, referer } = headers
+export const isDeliberate = (headers: IncomingHttpHeaders, publicOrigin: string): boolean => {
+  const { origin, referer } = headers
   const site = headers['sec-fetch-site']
-  if (headers['sec-purpose'] !== undefined || headers['purpose'] === 'prefetch') return false
+  if (headers['sec-purpose'] !== undefined || /prefetch/i.test(String(headers['purpose'] ?? ''))) return false
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return false
-  return (origin === undefined || isOwn(origin, host)) && (referer === undefined || isOwn(referer, host))
+  const own = ownOrigins(headers.host ?? '', publicOrigin)
+  return (origin === undefined || own.includes(originOf(origin))) && (referer === undefined || own.includes(originOf(referer)))
 }
 
-/** Ours is what the Host field names, because foreign hosts were refused before. */
-const isOwn = (url: string, host: string): boolean =>
-  URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && new URL(url).host === host.toLowerCase()
+/** The public address, with its scheme; and what Host names, because foreign hosts were refused before. */
+const ownOrigins = (host: string, publicOrigin: string): string[] => {
+  const named = [originOf(`http://${host}`), ...(publicOrigin === '' ? [originOf(`https://${host}`)] : [])]
+  const isPublic = publicOrigin !== '' && new URL(publicOrigin).host === host.toLowerCase()
+  return isPublic ? [publicOrigin] : publicOrigin === '' ? named : [publicOrigin, ...named]
+}
+
+const originOf = (url: string): string => (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) ? new URL(url).origin : '')

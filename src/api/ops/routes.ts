@@ -27,25 +27,29 @@ export const opsRoutes = (app: FastifyInstance, { database, dataDir, warnings }:
   app.get('/livez', { config }, (_request, reply) => reply.send({ status: 'ok' }))
 
   app.get('/readyz', { config }, async (_request, reply) => {
-    const checks = [await writable(database), await disk(dataDir)]
+    const checks = [await usable(database), await disk(dataDir)]
     const ok = checks.every((check) => check.ok)
     return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: warnings() })
   })
 }
 
 /** A durable write, because a database that can only be read is not ready to take votes. */
-const writable = async (database: Database): Promise<Check> => {
+const usable = async (database: Database): Promise<Check> => {
   try {
     await database.probe()
     return { name: 'database', ok: true }
   } catch {
     // Why stands in the log (sys_store_failure); a message of the database may hold paths and SQL.
-    return { name: 'database', ok: false, detail: 'cannot write' }
+    return { name: 'database', ok: false, detail: 'cannot be written or read' }
   }
 }
 
 const disk = async (dataDir: string): Promise<Check> => {
-  const { bavail, bsize } = await statfs(dataDir)
-  const freeMib = Math.floor((bavail * bsize) / (1024 * 1024))
-  return { name: 'disk', ok: bavail * bsize >= minFreeBytes, detail: `${freeMib} MiB free` }
+  try {
+    const { bavail, bsize } = await statfs(dataDir)
+    const freeMib = Math.floor((bavail * bsize) / (1024 * 1024))
+    return { name: 'disk', ok: bavail * bsize >= minFreeBytes, detail: `${freeMib} MiB free` }
+  } catch {
+    return { name: 'disk', ok: false, detail: 'the data folder cannot be looked at' }
+  }
 }

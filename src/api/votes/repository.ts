@@ -8,9 +8,16 @@ import { written } from '../written.ts'
 
 export type VoteValue = 'like' | 'dislike'
 
+export interface Vote {
+  readonly filmId: number
+  readonly value: VoteValue
+}
+
 export interface VoteRepository {
   /** Records or replaces the voter's one vote on a film; durable when it resolves. False when there is no such film. */
   record(filmId: number, voter: VoterId, value: VoteValue): Promise<boolean>
+  /** Several votes of one voter, all or none; of each whether there is such a film. */
+  recordAll(voter: VoterId, votes: readonly Vote[]): Promise<boolean[]>
 }
 
 interface VoteArgs extends Record<string, string | number> {
@@ -29,18 +36,22 @@ interface CountArgs extends Record<string, string | number> {
 
 export const createVoteRepository = (database: Database, epochMs: () => number): VoteRepository => {
   const queries = compileQueries(database.reader)
-  return {
-    record: async (filmId, voter, value) => {
+  const recordAll = async (voter: VoterId, votes: readonly Vote[]): Promise<boolean[]> => {
+    const votedAt = epochMs()
+    const unit = votes.flatMap(({ filmId, value }) => {
       const like = value === 'like' ? 1 : 0
-      const outcome = await database.commit([
-        statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt: epochMs() }), 1),
-        statement(queries.count({ filmId, voter, like, dislike: 1 - like }), 1),
-      ])
-      // The first statement touches no row exactly when the film does not exist.
-      if (outcome.result === 'conflict' && outcome.statement === 0) return false
-      written(outcome)
-      return true
-    },
+      return [
+        statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt })),
+        statement(queries.count({ filmId, voter, like, dislike: 1 - like })),
+      ]
+    })
+    const rows = written(await database.commit(unit))
+    // Where there is no such film, the first statement of its pair puts nothing and returns nothing.
+    return votes.map((_, i) => rows[2 * i]?.length === 1)
+  }
+  return {
+    recordAll,
+    record: async (filmId, voter, value) => (await recordAll(voter, [{ filmId, value }]))[0] === true,
   }
 }
 
@@ -71,7 +82,8 @@ const compileQueries = (db: Kysely<Tables>) => ({
           value: e.ref('excluded.value'),
           voted_at: e.ref('excluded.voted_at'),
         })),
-      ),
+      )
+      .returning('film_id'),
   ),
   count: template<CountArgs>(['filmId', 'voter', 'like', 'dislike'], ({ filmId, voter, like, dislike }) => {
     const withdrawn = (value: 1 | -1) =>

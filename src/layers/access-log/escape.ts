@@ -3,13 +3,19 @@
  * ANSI injection, CWE-117), the characters that turn the reading direction, and line separators are escaped.
  */
 export const quote = (text: string, maxLength: number): string => {
-  const safe = text.includes('fg_') ? text.replace(apiKeys, 'fg_[redacted]') : text
+  // Before anything is cut: a secret without its end is still one.
+  const safe = hints.test(text) ? text.replace(credentials, '[redacted]') : text
   const shown = safe.length > maxLength ? `${safe.slice(0, maxLength)}…` : safe
   return plain.test(shown) ? `"${shown}"` : JSON.stringify(shown).replace(deceptive, escapeCharacter)
 }
 
-/** API keys that somebody put into a path, a parameter or an agent: what can be recognised never reaches the log. */
-const apiKeys = /fg_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}/g
+/**
+ * API keys and JSON Web Tokens that somebody put into a path, a parameter or an agent, whole or cut off: what can be recognised never
+ * reaches the log. The checksum of a key is not asked for, because it can be computed.
+ */
+const credentials = /fg(?:_|%5f)[0-9a-z]{12}(?:_|%5f)[0-9a-z]{8,}|eyJ[\w-]{8,}\.[\w.-]{8,}/gi
+
+const hints = /fg[_%]|eyJ/i
 
 /** Printable ASCII without quote and backslash: nearly everything, and it needs no work. */
 const plain = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/

@@ -32,6 +32,7 @@ class DescriptorSink implements LogSink {
   #used = 0
   #backlog: Buffer[] = []
   #backlogBytes = 0
+  #droppedBytes = 0
 
   constructor(fileDescriptor: number) {
     this.#fileDescriptor = fileDescriptor
@@ -66,7 +67,11 @@ class DescriptorSink implements LogSink {
     this.#drain()
     const taken = this.#backlog.length > 0 ? 0 : this.#tryWrite(bytes)
     const rest = bytes.length - taken
-    if (rest === 0 || this.#backlogBytes + rest > maxBacklogBytes) return
+    if (rest === 0) return
+    if (this.#backlogBytes + rest > maxBacklogBytes) {
+      this.#droppedBytes += rest
+      return
+    }
     this.#backlog.push(Buffer.from(bytes.subarray(taken)))
     this.#backlogBytes += rest
   }
@@ -81,6 +86,15 @@ class DescriptorSink implements LogSink {
       }
       this.#backlog.shift()
     }
+    this.#tellDropped()
+  }
+
+  /** As soon as there is room again: a log with a hole must say so. */
+  #tellDropped(): void {
+    if (this.#droppedBytes === 0) return
+    const line = `{"time":"${new Date().toISOString()}","level":"error","msg":"log lines were dropped","bytes":${this.#droppedBytes}}\n`
+    this.#droppedBytes = 0
+    this.#tryWrite(Buffer.from(line))
   }
 
   /** How many bytes are dealt with. A reader that is gone takes everything: there is no place left to report that to. */

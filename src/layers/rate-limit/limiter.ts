@@ -80,6 +80,12 @@ const storeUnavailable = (cause: unknown): Problem =>
 
 const fieldsOf = createFieldCache()
 
+/** The RateLimit fields of a decision, for an answer that is written without hooks. */
+export const limitFields = (quotas: readonly Quota[], decision: Decision): Readonly<Record<string, string>> => {
+  const fields = fieldsOf(quotas)
+  return { 'ratelimit-policy': fields.policy, ratelimit: fields.rateLimit(decision) }
+}
+
 /** Rounded up: a client that waits as long as it is told is let in. */
 const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000))

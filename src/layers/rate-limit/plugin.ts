@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginCallback, RouteOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyPluginCallback, RouteOptions } from 'fastify'
 
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
@@ -95,5 +95,17 @@ const prepareFields = (app: FastifyInstance): void => {
   app.addHook('onSend', writeLimitFields)
 }
 
+/** The names under which routes are limited: what an operator may write in `limits.routes`. */
+export const limitedRouteNames = (
+  routes: readonly { readonly method: string; readonly url: string; readonly config: FastifyContextConfig }[],
+): ReadonlySet<string> =>
+  new Set(
+    routes.flatMap(({ method, url, config }) => {
+      const { limits = {} } = config
+      return limits === 'none' ? [] : [limits.sharedAs ?? routeName({ method, url })]
+    }),
+  )
+
 /** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
-const routeName = (route: RouteOptions): string => `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`
+const routeName = (route: Pick<RouteOptions, 'method' | 'url'>): string =>
+  `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`

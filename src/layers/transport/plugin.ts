@@ -14,11 +14,17 @@ export interface Deadlines {
   readonly requestTimeoutMs: number
 }
 
+/** Longer than the minute for which proxies usually keep theirs: the side that sends requests should be the one that ends the connection. */
+const keepAliveMs = 72_000
+
 /** The options of `Fastify()` that make the transport strict. Node looks at its deadlines only so often, hence the short interval. */
 export const transportOptions = (deadlines: Deadlines, Response: typeof ServerResponse = ServerResponse) =>
   ({
     bodyLimit: deadlines.bodyLimitBytes,
     requestTimeout: deadlines.requestTimeoutMs,
+    // Nothing moved for so long, in either direction: a reader that stopped reading, whose requests are all complete. Above the keep-alive time.
+    connectionTimeout: keepAliveMs + deadlines.requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
     http: {
       ServerResponse: Response,
       headersTimeout: deadlines.headerTimeoutMs,

@@ -18,6 +18,8 @@ export interface SocketsOptions {
   readonly maxConnectionsPerClient: number
   readonly clientPrefixOf: (socket: Socket) => string
   readonly isTrusted: (socket: Socket) => boolean
+  /** A connection was closed because there were too many: of one client, or of all. */
+  readonly onTooMany: (socket: Socket | undefined) => void
 }
 
 const parserProblem = (code: string | undefined): Problem => {
@@ -43,6 +45,7 @@ export class Sockets {
   attach(server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void {
     server.maxConnections = this.#options.maxConnections
     limitPerClient(server, this.#options)
+    server.on('drop', () => this.#options.onTooMany(undefined))
     server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#answers.set(request.socket, response))
     const routeWaiting = (request: IncomingMessage, response: ServerResponse): void => {
       this.#answers.set(request.socket, response)
@@ -61,7 +64,9 @@ export class Sockets {
 
   /** For Node's 'clientError': broken syntax, oversized fields, or a request that does not arrive in time. */
   readonly onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
+    // A connection on which nothing ever came is a browser's, opened ahead: there is no request to answer, log or count.
+    const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0
+    if (unused || error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
       socket.destroy()
       return
     }
@@ -106,13 +111,14 @@ export class Sockets {
 }
 
 /** One client must not take all the connections. Trusted proxies carry many clients, so only the total holds for them. */
-const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixOf, isTrusted }: SocketsOptions): void => {
+const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixOf, isTrusted, onTooMany }: SocketsOptions): void => {
   const counts = new Map<string, number>()
   server.on('connection', (socket: Socket) => {
     if (isTrusted(socket)) return
     const prefix = clientPrefixOf(socket)
     const count = (counts.get(prefix) ?? 0) + 1
     if (count > maxConnectionsPerClient) {
+      onTooMany(socket)
       socket.destroy()
       return
     }

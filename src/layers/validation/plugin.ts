@@ -37,6 +37,8 @@ const unsupported = new Problem('unsupported_media_type', {
   headers: { 'accept-post': 'application/json' },
 })
 
+const tooLarge = new Problem('payload_too_large', { detail: 'Send a smaller body.', headers: { connection: 'close' } })
+
 /**
  * Step 11, before the schemas: bodies are JSON and nothing else. What a browser can send across sites without a preflight (forms, text/plain)
  * is refused, so no such page can change anything here.
@@ -55,19 +57,24 @@ export const validation: FastifyPluginCallback = wholeServer('validation', (app,
 
   app.addHook('onRoute', (route) => {
     // A hook of each route, behind those that say who may call it how often: input is nobody's business before that.
-    route.onRequest = [route.onRequest ?? [], createMediaTypeCheck(route.config?.produces ?? 'application/json')].flat()
+    route.onRequest = [
+      route.onRequest ?? [],
+      createMediaTypeCheck(route.config?.produces ?? 'application/json', route.bodyLimit ?? app.initialConfig.bodyLimit ?? Infinity),
+    ].flat()
   })
   done()
 })
 
 const createMediaTypeCheck =
-  (produces: string): onRequestHookHandler =>
+  (produces: string, bodyLimitBytes: number): onRequestHookHandler =>
   (request, _reply, next) => {
     const { headers } = request.raw
     const { accept } = headers
     if (accept !== undefined && accept !== '*/*' && !accepts(accept, produces)) {
       next(new Problem('not_acceptable', { detail: `This answers ${produces}.` }))
     } else if (carriesBody(headers) && !isPlainJson(headers)) next(unsupported)
+    // On every method: a body that no route reads is received all the same.
+    else if (Number(headers['content-length'] ?? 0) > bodyLimitBytes) next(tooLarge)
     else next()
   }
 

@@ -46,13 +46,13 @@ describe('secrets in the log', () => {
   })
 })
 
-describe('whose page asks for a vote', () => {
-  const recorded = async (headers: Record<string, string>): Promise<boolean> => {
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-    const { body } = await sendRaw(server.port, `GET /?like=1 HTTP/1.1\r\n${lines.join('')}Connection: close\r\n\r\n`)
-    return (JSON.parse(body) as { vote: { recorded: boolean } }).vote.recorded
-  }
+const recorded = async (headers: Record<string, string>): Promise<boolean> => {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const { body } = await sendRaw(server.port, `GET /?like=1 HTTP/1.1\r\n${lines.join('')}Connection: close\r\n\r\n`)
+  return (JSON.parse(body) as { vote: { recorded: boolean } }).vote.recorded
+}
 
+describe('whose page asks for a vote', () => {
   test('the public address counts as ours, also behind a proxy that keeps its own Host', async () => {
     for (const Host of [`127.0.0.1:${server.port}`, 'films.example.com', 'films.example.com:443']) {
       assert.equal(await recorded({ Host, Origin: publicOrigin }), true, Host)

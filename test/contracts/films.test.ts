@@ -8,6 +8,7 @@ import { createVoteRepository } from '../../src/api/votes/repository.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Database } from '../../src/db/open.ts'
 import { databases } from '../support/databases.ts'
+import { voteOn } from '../support/vote.ts'
 
 const films = (count: number): { name: string }[] => Array.from({ length: count }, (_, i) => ({ name: `Film ${i + 1}` }))
 
@@ -153,8 +154,8 @@ for (const kind of databases) {
       const repository = createFilmRepository(opened.database, systemClock)
       const votes = createVoteRepository(opened.database, systemClock.epochMs)
       await repository.seed(films(2))
-      await votes.record(1, 'a', 'like')
-      await votes.record(2, 'a', 'like')
+      await voteOn(votes, 1, 'a', 'like')
+      await voteOn(votes, 2, 'a', 'like')
       await repository.remove(1)
       assert.deepEqual(await opened.database.reader.selectFrom('vote').select(['film_id', 'voter']).execute(), [{ film_id: 2, voter: 'a' }])
       assert.equal((await repository.byId(2))?.likes, 1)

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { databases } from '../support/databases.ts'
 import { seededRandom } from '../support/random.ts'
 import { chiSquare, chiSquareTail } from '../support/statistics.ts'
+import { voteOn } from '../support/vote.ts'
 
 const named = (count: number): { name: string }[] => Array.from({ length: count }, (_, i) => ({ name: `Film ${i + 1}` }))
 
@@ -149,7 +150,7 @@ for (const kind of databases) {
       await films.seed(named(3))
       for (let likes = 1; likes <= 30; likes++) {
         const onItsWay = films.picks.next()
-        assert.equal(await votes.record(2, `voter ${likes}`, 'like'), true)
+        assert.equal(await voteOn(votes, 2, `voter ${likes}`, 'like'), true)
         films.picks.refresh(2)
         await onItsWay
         for (let i = 0; i < 40; i++) {
@@ -169,7 +170,7 @@ for (const kind of databases) {
       await pickIds(films, 300)
       await elsewhere.remove(1)
       await elsewhere.add({ name: 'New' })
-      await votesElsewhere.record(2, 'voter', 'dislike')
+      await voteOn(votesElsewhere, 2, 'voter', 'dislike')
       nowMs = 1001
       const seen = new Map<number, Film>()
       for (let i = 0; i < 200; i++) {

@@ -8,6 +8,7 @@ import { createVoteRepository, type VoteValue } from '../../src/api/votes/reposi
 import { systemClock } from '../../src/core/clock.ts'
 import type { Database } from '../../src/db/open.ts'
 import { databases, type DatabaseKind } from '../support/databases.ts'
+import { voteOn } from '../support/vote.ts'
 
 const filmCount = 4
 
@@ -53,7 +54,7 @@ for (const kind of databases) {
         ['like', 1, 0],
       ]
       for (const [value, likes, dislikes] of sequence) {
-        assert.equal(await votes.record(1, 'a', value), true)
+        assert.equal(await voteOn(votes, 1, 'a', value), true)
         const film = await films.byId(1)
         assert.deepEqual([film?.likes, film?.dislikes], [likes, dislikes])
         assert.deepEqual(await votesOf(database), [`1 a ${value === 'like' ? 1 : -1}`])
@@ -63,19 +64,47 @@ for (const kind of databases) {
     test('votes of different voters and on different films do not touch one another', async () => {
       await using context = await setUp(kind)
       const { votes, films, database } = context
-      await votes.record(1, 'a', 'like')
-      await votes.record(1, 'b', 'dislike')
-      await votes.record(2, 'a', 'dislike')
-      await votes.record(1, 'a', 'dislike')
+      await voteOn(votes, 1, 'a', 'like')
+      await voteOn(votes, 1, 'b', 'dislike')
+      await voteOn(votes, 2, 'a', 'dislike')
+      await voteOn(votes, 1, 'a', 'dislike')
       assert.deepEqual(await votesOf(database), ['1 a -1', '1 b -1', '2 a -1'])
       assert.deepEqual([(await films.byId(1))?.dislikes, (await films.byId(2))?.dislikes, (await films.byId(3))?.dislikes], [2, 1, 0])
+    })
+
+    test('several votes of one call: each told apart, all counted', async () => {
+      await using context = await setUp(kind)
+      const { votes, database } = context
+      const asked = [
+        { filmId: 1, value: 'like' },
+        { filmId: filmCount + 1, value: 'like' },
+        { filmId: 2, value: 'dislike' },
+      ] as const
+      assert.deepEqual(await votes.record('a', asked), [true, false, true])
+      assert.deepEqual(await votesOf(database), ['1 a 1', '2 a -1'])
+      await assertCounted(database)
+    })
+
+    test('several votes of one call: none is stored where one cannot be', async () => {
+      await using context = await setUp(kind)
+      const { votes, database } = context
+      await voteOn(votes, 2, 'a', 'like')
+      // A counter that somebody else broke: taking the like back would make it negative, which the table refuses.
+      await database.commit([{ sql: 'update film set likes = 0 where id = 2', parameters: [], rows: 1 }])
+      const asked = [
+        { filmId: 1, value: 'like' },
+        { filmId: 2, value: 'dislike' },
+      ] as const
+      await assert.rejects(votes.record('a', asked))
+      assert.deepEqual(await votesOf(database), ['2 a 1'])
+      assert.equal((await context.films.byId(1))?.likes, 0)
     })
 
     test('a film that does not exist: false, and nothing is stored', async () => {
       await using context = await setUp(kind)
       const { votes, films, database } = context
       await films.remove(2)
-      for (const id of [2, 0, filmCount + 1, 999_999_999_999_999]) assert.equal(await votes.record(id, 'a', 'like'), false)
+      for (const id of [2, 0, filmCount + 1, 999_999_999_999_999]) assert.equal(await voteOn(votes, id, 'a', 'like'), false)
       assert.deepEqual(await votesOf(database), [])
       await assertCounted(database)
     })
@@ -84,7 +113,7 @@ for (const kind of databases) {
       await using context = await setUp(kind)
       const elsewhere = createVoteRepository(await context.opened.another(), systemClock.epochMs)
       const recorded = await Promise.all(
-        Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? elsewhere : context.votes).record(1, 'a', values[i % 2] ?? 'like')),
+        Array.from({ length: 60 }, (_, i) => voteOn(i % 3 === 0 ? elsewhere : context.votes, 1, 'a', values[i % 2] ?? 'like')),
       )
       assert.ok(recorded.every(Boolean))
       assert.equal((await votesOf(context.database)).length, 1)
@@ -94,7 +123,7 @@ for (const kind of databases) {
     test('many voters at once, votes and changed votes: counters are the sums', async () => {
       await using context = await setUp(kind)
       const { votes, films, database } = context
-      const vote = (i: number): Promise<boolean> => votes.record(1 + (i % filmCount), `voter ${i % 50}`, values[(i >> 2) % 2] ?? 'like')
+      const vote = (i: number): Promise<boolean> => voteOn(votes, 1 + (i % filmCount), `voter ${i % 50}`, values[(i >> 2) % 2] ?? 'like')
       const recorded = await Promise.all(Array.from({ length: 400 }, (_, i) => vote(i)))
       assert.ok(recorded.every(Boolean))
       await assertCounted(database)
@@ -106,7 +135,7 @@ for (const kind of databases) {
       const { votes, films, database } = context
       const removals = [2, 3].map((id) => films.remove(id))
       const recorded = await Promise.all(
-        Array.from({ length: 120 }, (_, i) => votes.record(1 + (i % filmCount), `voter ${i}`, values[i % 2] ?? 'like')),
+        Array.from({ length: 120 }, (_, i) => voteOn(votes, 1 + (i % filmCount), `voter ${i}`, values[i % 2] ?? 'like')),
       )
       assert.deepEqual(await Promise.all(removals), [true, true])
       recorded.forEach((wasRecorded, i) => {
@@ -119,7 +148,7 @@ for (const kind of databases) {
     test('a voter is a value, never SQL', async () => {
       await using context = await setUp(kind)
       const hostile = ["'; drop table vote; --", '" or 1=1 --', '%', '_', '\\', "s:o'brien", 'v\0w']
-      for (const voter of hostile) assert.equal(await context.votes.record(1, voter, 'like'), true)
+      for (const voter of hostile) assert.equal(await voteOn(context.votes, 1, voter, 'like'), true)
       const rows = await context.database.reader.selectFrom('vote').select('voter').execute()
       assert.deepEqual(rows.map(({ voter }) => voter).toSorted(), hostile.toSorted())
       await assertCounted(context.database)
@@ -135,7 +164,7 @@ for (const kind of databases) {
       const model = new Map<string, VoteValue>()
       const property = fc.asyncProperty(fc.array(vote, { maxLength: 25 }), async (sequence) => {
         for (const { film, voter, value } of sequence) {
-          assert.equal(await context.votes.record(film, voter, value), film <= filmCount)
+          assert.equal(await voteOn(context.votes, film, voter, value), film <= filmCount)
           if (film <= filmCount) model.set(`${film} ${voter}`, value)
         }
         assert.deepEqual(

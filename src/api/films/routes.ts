@@ -5,10 +5,10 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 
 import { Problem } from '../../core/errors.ts'
 import type { createVoterIds } from '../../credentials/voter-id.ts'
-import type { VoteRepository } from '../votes/repository.ts'
+import type { Vote, VoteRepository } from '../votes/repository.ts'
 import type { FilmRepository } from './repository.ts'
 import { Film, FilmPath, NewFilm, NoQuery, RandomFilm, VoteQuery, type VoteReceipt } from './schema.ts'
-import { type AskedVote, askedVotes, isDeliberate } from './vote-intent.ts'
+import { askedVotes, isDeliberate } from './vote-intent.ts'
 
 export interface FilmRoutesOptions {
   readonly films: FilmRepository
@@ -27,7 +27,7 @@ export const filmRoutes = (server: FastifyInstance, options: FilmRoutesOptions):
   const { films } = options
   const { picks } = films
   const castVotes = createCastVotes(options)
-  const voteAndPick = async (request: FastifyRequest, asked: readonly AskedVote[]): Promise<RandomFilm> => {
+  const voteAndPick = async (request: FastifyRequest, asked: readonly Vote[]): Promise<RandomFilm> => {
     const receipts = await castVotes(request, asked)
     const film = await picks.next()
     if (film === undefined) throw noFilms
@@ -82,13 +82,13 @@ const withReceipts = (film: Film, receipts: readonly VoteReceipt[]): RandomFilm 
 /** Records what was asked for and tells of each vote whether it counts. HEAD is safe (RFC 9110 section 9.2.1): it never votes. */
 const createCastVotes =
   ({ films, votes, voterId, anonymousVotes, publicOrigin }: FilmRoutesOptions) =>
-  async (request: FastifyRequest, asked: readonly AskedVote[]): Promise<VoteReceipt[]> => {
+  async (request: FastifyRequest, asked: readonly Vote[]): Promise<VoteReceipt[]> => {
     if (asked.length === 0) return []
     if (asked.length === 2 && asked[0]?.filmId === asked[1]?.filmId) throw bothWays
     if (request.principal === null && !anonymousVotes) throw needsPrincipal
     const counts = request.method !== 'HEAD' && isDeliberate(request.headers, publicOrigin)
     const voter = voterId({ subject: request.principal?.subject ?? null, clientPrefix: request.client.prefix })
-    const recorded = counts ? await votes.recordAll(voter, asked) : []
+    const recorded = counts ? await votes.record(voter, asked) : []
     return asked.map(({ filmId, value }, i) => {
       if (recorded[i]) films.picks.refresh(filmId)
       return { film_id: filmId, value, recorded: recorded[i] === true }

@@ -1,15 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
 import type { VoteQuery } from './schema.ts'
-import type { VoteValue } from '../votes/repository.ts'
-
-export interface AskedVote {
-  readonly filmId: number
-  readonly value: VoteValue
-}
+import type { Vote } from '../votes/repository.ts'
 
 /** The votes that a query asks for, in the order like, dislike. */
-export const askedVotes = ({ like, dislike }: VoteQuery): readonly AskedVote[] => [
+export const askedVotes = ({ like, dislike }: VoteQuery): readonly Vote[] => [
   ...(like === undefined ? [] : [{ filmId: Number(like), value: 'like' as const }]),
   ...(dislike === undefined ? [] : [{ filmId: Number(dislike), value: 'dislike' as const }]),
 ]

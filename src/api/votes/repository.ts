@@ -14,10 +14,11 @@ export interface Vote {
 }
 
 export interface VoteRepository {
-  /** Records or replaces the voter's one vote on a film; durable when it resolves. False when there is no such film. */
-  record(filmId: number, voter: VoterId, value: VoteValue): Promise<boolean>
-  /** Several votes of one voter, all or none; of each whether there is such a film. */
-  recordAll(voter: VoterId, votes: readonly Vote[]): Promise<boolean[]>
+  /**
+   * Records votes of one voter, each replacing the one that the voter had on the film; all or none, durable when it resolves. Says of each
+   * whether there is such a film.
+   */
+  record(voter: VoterId, votes: readonly Vote[]): Promise<boolean[]>
 }
 
 interface VoteArgs extends Record<string, string | number> {
@@ -36,22 +37,20 @@ interface CountArgs extends Record<string, string | number> {
 
 export const createVoteRepository = (database: Database, epochMs: () => number): VoteRepository => {
   const queries = compileQueries(database.reader)
-  const recordAll = async (voter: VoterId, votes: readonly Vote[]): Promise<boolean[]> => {
-    const votedAt = epochMs()
-    const unit = votes.flatMap(({ filmId, value }) => {
-      const like = value === 'like' ? 1 : 0
-      return [
-        statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt })),
-        statement(queries.count({ filmId, voter, like, dislike: 1 - like })),
-      ]
-    })
-    const rows = written(await database.commit(unit))
-    // Where there is no such film, the first statement of its pair puts nothing and returns nothing.
-    return votes.map((_, i) => rows[2 * i]?.length === 1)
-  }
   return {
-    recordAll,
-    record: async (filmId, voter, value) => (await recordAll(voter, [{ filmId, value }]))[0] === true,
+    record: async (voter, votes) => {
+      const votedAt = epochMs()
+      const unit = votes.flatMap(({ filmId, value }) => {
+        const like = value === 'like' ? 1 : 0
+        return [
+          statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt })),
+          statement(queries.count({ filmId, voter, like, dislike: 1 - like })),
+        ]
+      })
+      const rows = written(await database.commit(unit))
+      // Where there is no such film, the first statement of its pair puts nothing and returns nothing.
+      return votes.map((_, i) => rows[2 * i]?.length === 1)
+    },
   }
 }
 

@@ -1,0 +1,60 @@
+import { accessSync, constants, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { describe, test } from 'node:test'
+
+/** Programs of the machine that some tests need beside Node; `scripts/services` installs them. */
+export type Service = 'postgres' | 'chromium' | 'openssl'
+
+const isProgram = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const onPath = (name: string): string | undefined =>
+  (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, name))
+    .find(isProgram)
+
+/** The folder with PostgreSQL's programs: Debian keeps them beside the PATH, one folder a version; the newest is taken. */
+export const postgresFolder = (): string | undefined => {
+  const debian = '/usr/lib/postgresql'
+  let versions: string[] = []
+  try {
+    versions = readdirSync(debian).toSorted((a, b) => Number(b) - Number(a))
+  } catch {
+    // Another system, or not installed.
+  }
+  const folders = [...versions.map((version) => join(debian, version, 'bin')), ...(process.env['PATH'] ?? '').split(delimiter)]
+  return folders.find((folder) => isProgram(join(folder, 'postgres')) && isProgram(join(folder, 'initdb')))
+}
+
+export const chromiumPath = (): string | undefined => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome')
+
+const find: Readonly<Record<Service, () => string | undefined>> = {
+  postgres: postgresFolder,
+  chromium: chromiumPath,
+  openssl: () => onPath('openssl'),
+}
+
+/**
+ * Why what needs these cannot run here, for the `skip` of a test; false where it can. FILMGATE_REQUIRE_SERVICES=1 says that nothing may be
+ * skipped: then a missing one throws, which fails the file.
+ */
+export const servicesMissing = (...services: readonly Service[]): string | false => {
+  const missing = services.filter((service) => find[service]() === undefined)
+  if (missing.length === 0) return false
+  const reason = `not installed: ${missing.join(', ')} (scripts/services installs what is missing)`
+  if (process.env['FILMGATE_REQUIRE_SERVICES'] === '1') throw new Error(`FILMGATE_REQUIRE_SERVICES=1, but ${reason}`)
+  return reason
+}
+
+/** A suite that is skipped for a reason. A skipped `describe` would not be in the count of skipped tests; this is one test there. */
+export const describeUnless = (reason: string | false, name: string, suite: () => void): void => {
+  if (reason === false) void describe(name, suite)
+  else void test(name, { skip: reason })
+}

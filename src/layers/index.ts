@@ -6,12 +6,22 @@ export { type LogSink, openLogSink } from './access-log/sink.ts'
 export { authentication, type AuthenticationOptions } from './authentication.ts'
 export { authorization, type AuthorizationOptions } from './authorization.ts'
 export { clientAddress, type ClientAddresses, createClientAddresses } from './client-address.ts'
-export { addMethodAnswers, addNotFoundAnswer, collectRoutes, type RouteEntry, teachAllMethods } from './methods.ts'
-export { problems, type ProblemsOptions } from './problems.ts'
+export {
+  addMethodAnswers,
+  addNotFoundAnswer,
+  collectRoutes,
+  type DescribedAnswer,
+  type RouteDescription,
+  type RouteEntry,
+  teachAllMethods,
+} from './methods.ts'
+export { fieldErrors, problems, type ProblemsOptions } from './problems.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-store.ts'
 export { type Charge, limitFields } from './rate-limit/limiter.ts'
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
 export {
+  createLimitTable,
+  type EffectiveLimits,
   limitedRouteNames,
   routeLimits,
   type RouteLimitOptions,
@@ -26,4 +36,5 @@ export { createMessageChecks } from './transport/message-checks.ts'
 export { messageChecks, type MessageChecksOptions, transport, type TransportOptions, transportOptions } from './transport/plugin.ts'
 export { rawAnswer } from './transport/raw-answer.ts'
 export { Sockets, type Unparsed } from './transport/sockets.ts'
-export { ajvOptions, validation } from './validation/plugin.ts'
+export { ajvOptions, maxDepth, validation } from './validation/plugin.ts'
+export { parseStrictJson, StrictJsonError } from './validation/strict-json.ts'

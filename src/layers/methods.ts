@@ -1,23 +1,49 @@
 import { METHODS } from 'node:http'
 
-import type { FastifyContextConfig, FastifyInstance } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify'
 
-import { Problem } from '../core/errors.ts'
+import { Problem, type ProblemCode } from '../core/errors.ts'
 
-/** What `filmgate routes` and the tests see of a route. */
+/** What a route tells people and clients of itself, beside what Fastify checks: the source of the API's description. */
+export interface RouteDescription {
+  readonly operationId?: string
+  readonly summary?: string
+  readonly description?: string
+  readonly tags?: readonly string[]
+  /** No part of the API: left out of its description, such as the files of a page. */
+  readonly hide?: boolean
+  /** The good answers by status; the schema of their bodies stands under `response`. */
+  readonly answers?: Readonly<Record<number, DescribedAnswer>>
+  /** Refusals that this route alone knows. All others follow from what it takes and whom it lets in. */
+  readonly problems?: readonly ProblemCode[]
+}
+
+export interface DescribedAnswer {
+  readonly description: string
+  /** Names of header fields that say something of this answer. */
+  readonly headers?: readonly string[]
+}
+
+declare module 'fastify' {
+  interface FastifySchema extends RouteDescription {}
+}
+
+/** What `filmgate routes`, the description of the API and the tests see of a route. */
 export interface RouteEntry {
   readonly method: string
   readonly url: string
   readonly config: Readonly<FastifyContextConfig>
+  /** Empty where the route declares none. */
+  readonly schema: Readonly<FastifySchema>
 }
 
 /** Collects every route that is added from now on. */
 export const collectRoutes = (app: FastifyInstance): readonly RouteEntry[] => {
   const routes: RouteEntry[] = []
-  app.addHook('onRoute', ({ method, url, config }) => {
+  app.addHook('onRoute', ({ method, url, config, schema = {} }) => {
     // What matches anything is no route.
     if (url === '*') return
-    for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config } })
+    for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config }, schema })
   })
   return routes
 }

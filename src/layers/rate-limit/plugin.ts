@@ -5,7 +5,7 @@ import { wholeServer } from '../../core/plugin.ts'
 import type { Client, Principal } from '../../core/request.ts'
 import { type Charge, createLimiter, writeLimitFields } from './limiter.ts'
 import { type LimitDefaults, quotasOf, type RouteLimits, totalQuota } from './route-quotas.ts'
-import type { LimiterStore } from './store.ts'
+import type { LimiterStore, Quota } from './store.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -105,6 +105,22 @@ export const limitedRouteNames = (
       return limits === 'none' ? [] : [limits.sharedAs ?? routeName({ method, url })]
     }),
   )
+
+export interface EffectiveLimits {
+  /** Of a client without credentials; empty where only `total` counts. */
+  readonly anonymous: readonly Quota[]
+  readonly authenticated: readonly Quota[]
+  /** Over everything that a client prefix sends. */
+  readonly total: readonly Quota[]
+}
+
+/** What is enforced for a route, for those who describe it: made by the functions that the hooks use. */
+export const createLimitTable =
+  (defaults: LimitDefaults, total: string) =>
+  ({ method, url, config }: { readonly method: string; readonly url: string; readonly config: FastifyContextConfig }): EffectiveLimits => ({
+    ...(quotasOf(routeName({ method, url }), config.limits ?? {}, defaults) ?? { anonymous: [], authenticated: [] }),
+    total: [totalQuota(total)],
+  })
 
 /** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
 const routeName = (route: Pick<RouteOptions, 'method' | 'url'>): string =>

@@ -87,12 +87,16 @@ const maxFieldErrors = 20
 
 const validationProblem = ({ validation, validationContext }: Validation): Problem => {
   const part = validationContext === 'body' ? '' : `/${contextNames[validationContext] ?? validationContext}`
-  const errors: FieldError[] = validation.slice(0, maxFieldErrors).map(({ instancePath, message, keyword, params }) => ({
+  const errors = fieldErrors(validation, part)
+  return new Problem('validation_failed', { detail: 'Correct the fields named in errors and send the request again.', errors })
+}
+
+/** What Ajv found, in our words; pointers begin with `part`. */
+export const fieldErrors = (found: Validation['validation'], part = ''): FieldError[] =>
+  found.slice(0, maxFieldErrors).map(({ instancePath, message, keyword, params }) => ({
     pointer: `${part}${instancePath}${missingOrExtra(keyword, params)}`,
     detail: keyword === 'additionalProperties' ? unknownMember : (message ?? 'is not valid'),
   }))
-  return new Problem('validation_failed', { detail: 'Correct the fields named in errors and send the request again.', errors })
-}
 
 const contextNames: Readonly<Record<string, string>> = { querystring: 'query', params: 'path', headers: 'header' }
 

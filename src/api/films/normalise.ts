@@ -15,7 +15,7 @@ export const normaliseFilm = (film: NewFilm): StoredFilm => {
     runtime_min: film.runtime_min ?? null,
     rating: film.rating ?? null,
   }
-  const tooLong = (['name', 'studio', 'genre', 'director'] as const).filter((member) => lengthOf(stored[member]) > maxTextLength)
+  const tooLong = (['name', 'studio', 'genre', 'director'] as const).filter((member) => isTooLong(stored[member]))
   if (tooLong.length === 0) return stored
   const errors = tooLong.map((member): FieldError => ({
     pointer: `/${member}`,
@@ -26,5 +26,5 @@ export const normaliseFilm = (film: NewFilm): StoredFilm => {
 
 const nfc = (text: string | null | undefined): string | null => text?.normalize('NFC') ?? null
 
-/** Code points, as JSON Schema counts. */
-const lengthOf = (text: string | null): number => (text === null ? 0 : Array.from(text).length)
+/** In code points, as JSON Schema counts; there are never more of them than units of UTF-16. */
+const isTooLong = (text: string | null): boolean => text !== null && text.length > maxTextLength && Array.from(text).length > maxTextLength

@@ -30,7 +30,7 @@ export const ajvOptions: NonNullable<FastifyServerOptions['ajv']> = {
 }
 
 /** Deeper than any document of this API; a parser's stack is not the client's to spend. */
-const maxDepth = 32
+export const maxDepth = 32
 
 const unsupported = new Problem('unsupported_media_type', {
   detail: 'Send application/json in UTF-8, without Content-Encoding.',

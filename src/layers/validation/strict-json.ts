@@ -11,27 +11,28 @@ export class StrictJsonError extends Error {
 /** `ignoreBOM` keeps a byte order mark as a character, which JSON.parse then refuses: RFC 8259 section 8.1 forbids senders to add one. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-export const parseStrictJson = (body: Uint8Array, maxDepth: number): unknown => {
-  const text = decode(body)
-  const members = scan(text, maxDepth)
-  const value = parse(text)
+/** `what` is the name of the bytes in messages. Throws a StrictJsonError. */
+export const parseStrictJson = (bytes: Uint8Array, maxDepth: number, what = 'body'): unknown => {
+  const text = decode(bytes, what)
+  const members = scan(text, maxDepth, what)
+  const value = parse(text, what)
   if (countMembers(value) < members) throw new StrictJsonError('An object has the same member twice.')
   return value
 }
 
-const decode = (body: Uint8Array): string => {
+const decode = (bytes: Uint8Array, what: string): string => {
   try {
-    return utf8.decode(body)
+    return utf8.decode(bytes)
   } catch {
-    throw new StrictJsonError('The body is not valid UTF-8.')
+    throw new StrictJsonError(`The ${what} is not valid UTF-8.`)
   }
 }
 
-const parse = (text: string): unknown => {
+const parse = (text: string, what: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
-    throw new StrictJsonError('The body is not valid JSON.')
+    throw new StrictJsonError(`The ${what} is not valid JSON.`)
   }
 }
 
@@ -39,7 +40,7 @@ const parse = (text: string): unknown => {
  * Counts the colons outside strings, one a member, and refuses depth, before anything is built. Hops from quote to quote, so long strings
  * cost one search.
  */
-const scan = (text: string, maxDepth: number): number => {
+const scan = (text: string, maxDepth: number, what: string): number => {
   let members = 0
   let depth = 0
   for (let i = 0; i < text.length; i++) {
@@ -47,7 +48,7 @@ const scan = (text: string, maxDepth: number): number => {
     if (code === quoteCode) i = endOfString(text, i)
     else if (code === colonCode) members++
     else if (code === openBrace || code === openBracket) {
-      if (++depth > maxDepth) throw new StrictJsonError(`The body is nested more than ${maxDepth} levels deep.`)
+      if (++depth > maxDepth) throw new StrictJsonError(`The ${what} is nested more than ${maxDepth} levels deep.`)
     } else if (code === closeBrace || code === closeBracket) depth--
   }
   return members

@@ -1,13 +1,21 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
+import { importFilms } from './import.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
 import { memory } from './memory.ts'
 import { type Options, readOptions, type Subcommand } from './options.ts'
 import { stopAll, stopWithUs } from './processes.ts'
 import { type Outcome, render, save } from './report.ts'
+import { scale } from './scale.ts'
 import { throughput } from './throughput.ts'
 import { votes } from './votes.ts'
 
-const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Promise<Outcome>> = { throughput, votes, memory }
+const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Promise<Outcome>> = {
+  throughput,
+  votes,
+  memory,
+  scale,
+  import: importFilms,
+}
 
 async function run(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
@@ -16,7 +24,7 @@ async function run(): Promise<void> {
   console.log(`${describeMachine(machine)}\n`)
   const outcome = await subcommands[options.subcommand](machine, options)
   console.log(`${render(outcome)}\n`)
-  console.log(`Every round: ${save(options.subcommand, startedAt, machine, outcome)}`)
+  console.log(`Every round: ${save(options, startedAt, machine, outcome)}`)
 }
 
 stopWithUs()

@@ -94,7 +94,7 @@ async function grow(
 }
 
 async function oneClient(machine: Machine, requests: number): Promise<Growth> {
-  const peer = await startFilmgate(machine, raisedLimits)
+  const peer = await startFilmgate(machine, { limits: raisedLimits })
   const growth = await grow(machine, peer, 'one client', requests, 1, warmUpRequests)
   await peer.program.stop()
   if (growth.refused > 0) throw new Error(`memory: INVALID RUN: ${growth.refused} requests of the one client were refused`)
@@ -122,7 +122,7 @@ interface Crowd {
 }
 
 async function manyClients(machine: Machine, clients: number): Promise<Crowd> {
-  const peer = await startFilmgate(machine, admittingLimits, ['127.0.0.1/32'])
+  const peer = await startFilmgate(machine, { limits: admittingLimits, trustedProxies: ['127.0.0.1/32'] })
   await exhaust(peer.port)
   // No warm-up: it would be part of the million. The growth of the heap itself is counted too.
   const growth = await grow(machine, peer, `${whole(clients)} clients`, clients * requestsPerClient, clients, 0)

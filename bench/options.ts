@@ -1,25 +1,35 @@
 import { parseArgs } from 'node:util'
 
-const usage = `npm run bench -- [throughput | votes | memory] [options]
+const usage = `npm run bench -- [throughput | votes | memory | scale | import] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients
+  scale       GET / with 10,000 and with many films, on SQLite and on PostgreSQL, interleaved rounds
+  import      films per second of "filmgate films import" into an empty SQLite database
 options
-  --rounds N       rounds (throughput 5, votes 3)
-  --seconds N      seconds of each measurement (throughput 5, votes 10)
-  --peers a,b      throughput: only these files of bench/peers (bare-fastify is always there: it is the 1)
-  --pace N         votes: votes per second of the paced phase (6000)
+  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3)
+  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5)
+  --peers a,b      throughput: only these (bare-fastify is always there: it is the 1):
+                   fastify-plugins, express, hono, flask, filmgate, filmgate-postgres
+  --database NAME  votes: sqlite (default) or postgres
+  --pace N         votes: votes per second of the paced phase (6000, on PostgreSQL 2000)
+  --films N        scale, import: how many films are many (1000000)
   --requests N     memory: requests of the one client (1000000)
   --clients N      memory: distinct clients, three requests each (1000000)`
 
-export type Subcommand = 'throughput' | 'votes' | 'memory'
+const databases = ['sqlite', 'postgres'] as const
+export type Database = (typeof databases)[number]
+
+export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import'
 
 export interface Options {
   readonly subcommand: Subcommand
   readonly rounds: number
   readonly seconds: number
   readonly peers: readonly string[] | undefined
+  readonly database: Database
   readonly votesPerSecond: number
+  readonly films: number
   readonly requests: number
   readonly clients: number
 }
@@ -28,7 +38,10 @@ const defaults = {
   throughput: { rounds: 5, seconds: 5 },
   votes: { rounds: 3, seconds: 10 },
   memory: { rounds: 1, seconds: 1 },
+  scale: { rounds: 5, seconds: 5 },
+  import: { rounds: 3, seconds: 1 },
 }
+const paces: Record<Database, number> = { sqlite: 6000, postgres: 2000 }
 
 function isSubcommand(text: string): text is Subcommand {
   return Object.hasOwn(defaults, text)
@@ -42,21 +55,30 @@ function count(name: string, text: string | undefined, fallback: number, max: nu
   return value
 }
 
+function databaseOf(text: string | undefined): Database {
+  const database = databases.find((name) => name === (text ?? 'sqlite'))
+  if (database === undefined) throw new Error(`--database must be ${databases.join(' or ')}\n\n${usage}`)
+  return database
+}
+
 export function readOptions(argv: readonly string[]): Options {
   const text = { type: 'string' } as const
   const { values, positionals } = parseArgs({
     args: [...argv],
-    options: { rounds: text, seconds: text, peers: text, pace: text, requests: text, clients: text },
+    options: { rounds: text, seconds: text, peers: text, database: text, pace: text, films: text, requests: text, clients: text },
     allowPositionals: true,
   })
   const subcommand = positionals[0] ?? 'throughput'
   if (!isSubcommand(subcommand) || positionals.length > 1) throw new Error(`unknown: ${positionals.join(' ')}\n\n${usage}`)
+  const database = databaseOf(values.database)
   return {
     subcommand,
     rounds: count('rounds', values.rounds, defaults[subcommand].rounds, 50),
     seconds: count('seconds', values.seconds, defaults[subcommand].seconds, 120),
     peers: values.peers?.split(','),
-    votesPerSecond: count('pace', values.pace, 6000, 100_000),
+    database,
+    votesPerSecond: count('pace', values.pace, paces[database], 100_000),
+    films: count('films', values.films, 1_000_000, 10_000_000),
     requests: count('requests', values.requests, 1_000_000, 5_000_000),
     clients: count('clients', values.clients, 1_000_000, 5_000_000),
   }

@@ -27,8 +27,16 @@ function busyTicks(): number {
 
 /** utime, stime, and of those that have ended cutime, cstime: fields 14 to 17 of proc_pid_stat(5), the 12th after the name. */
 function ownTicks(): number {
-  const self = sum(fields('/proc/self/stat', ') ').slice(11, 15))
-  return self + sum(runningPids().flatMap((pid) => fields(`/proc/${pid}/stat`, ') ').slice(11, 13)))
+  return sum(['self', ...runningPids()].map((process) => ticksOf(process)))
+}
+
+/** 0 of one that has ended since it was listed: its parent has its ticks now. */
+function ticksOf(process: string | number): number {
+  try {
+    return sum(fields(`/proc/${process}/stat`, ') ').slice(11, 15))
+  } catch {
+    return 0
+  }
 }
 
 /** Cores that neither the servers nor the load nor the bench itself kept busy since this call, the hypervisor's theft included. */

@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Machine } from './machine.ts'
-import type { Subcommand } from './options.ts'
+import type { Options } from './options.ts'
 
-/** One number of the issue's "Numbers to reach", judged. */
+/** One of the numbers to reach, judged. */
 export interface Goal {
   readonly what: string
   readonly value: number
@@ -52,8 +52,9 @@ export function render(outcome: Outcome): string {
   ].join('\n\n')
 }
 
-export function save(subcommand: Subcommand, startedAt: Date, machine: Machine, outcome: Outcome): string {
-  const file = fileURLToPath(new URL(`results/${subcommand}.json`, import.meta.url))
+export function save({ subcommand, database }: Options, startedAt: Date, machine: Machine, outcome: Outcome): string {
+  const name = database === 'sqlite' ? subcommand : `${subcommand}-${database}`
+  const file = fileURLToPath(new URL(`results/${name}.json`, import.meta.url))
   mkdirSync(fileURLToPath(new URL('results/', import.meta.url)), { recursive: true })
   const { settings, versions, goals, rounds } = outcome
   const content = { subcommand, startedAt: startedAt.toISOString(), machine, versions, settings, goals, rounds }

@@ -1,24 +1,26 @@
 /* oxlint-disable no-await-in-loop -- one after the other is the point: what runs side by side measures each other */
-import { type Machine, packageVersions } from './machine.ts'
+import type { Machine } from './machine.ts'
 import type { Options } from './options.ts'
-import { filmgate, filmgateExists } from './peers/filmgate.ts'
 import { disturbance, watchOthers } from './others.ts'
-import { type Peer, programPeer, type RunningPeer } from './peers/peer.ts'
+import { allPeers, bare, express, hono, plugins } from './peers/all.ts'
+import { filmgate, filmgatePostgres } from './peers/filmgate.ts'
+import { flask } from './peers/flask.ts'
+import type { Peer, RunningPeer } from './peers/peer.ts'
 import { type Goal, goal, type Outcome, whole } from './report.ts'
-import { spread } from './stats.ts'
+import { median, spread } from './stats.ts'
 import { connections, refuseFailures, requestsPerSecond, runWrk } from './wrk.ts'
 
 const warmUpSeconds = 3
 
-const bare = programPeer('bare-fastify', 'bare Fastify', ['fastify'])
-const plugins = programPeer('fastify-plugins', 'Fastify + helmet, cors, rate-limit, pino', [
-  'fastify',
-  '@fastify/helmet',
-  '@fastify/cors',
-  '@fastify/rate-limit',
-  'pino',
-])
-const allPeers: readonly Peer[] = [bare, plugins, filmgate]
+/** What Filmgate's requests/s shall be at least, as a multiple of theirs. */
+const multiples: readonly (readonly [over: Peer, under: Peer, atLeast: number])[] = [
+  [filmgate, bare, 0.6],
+  [filmgate, plugins, 2.5],
+  [filmgate, express, 2.5],
+  [filmgate, hono, 2.5],
+  [filmgate, flask, 15],
+  [filmgatePostgres, filmgate, 0.8],
+]
 
 interface Measurement {
   readonly round: number
@@ -37,11 +39,11 @@ interface Contender {
   readonly running: RunningPeer
 }
 
+/** Those that were asked for. */
 function choosePeers(wanted: readonly string[] | undefined): Peer[] {
   const unknown = wanted?.filter((file) => !allPeers.some((peer) => peer.file === file)) ?? []
   if (unknown.length > 0) throw new Error(`no such peer: ${unknown.join(', ')} (${allPeers.map(({ file }) => file).join(', ')})`)
-  const available = allPeers.filter((peer) => peer !== filmgate || filmgateExists())
-  return available.filter((peer) => peer === bare || wanted === undefined || wanted.includes(peer.file))
+  return allPeers.filter((peer) => peer === bare || wanted === undefined || wanted.includes(peer.file))
 }
 
 async function measure(machine: Machine, { peer, running }: Contender, round: number, seconds: number): Promise<Measurement> {
@@ -81,18 +83,20 @@ function tableRow({ peer, running }: Contender, measurements: readonly Measureme
 }
 
 function judge(measurements: readonly Measurement[]): Goal[] {
-  const goals: Goal[] = []
-  const toBare = ratios(measurements, filmgate, bare)
-  const toPlugins = ratios(measurements, filmgate, plugins)
-  if (toBare.length > 0) goals.push(goal('Filmgate / bare Fastify', spread(toBare).median, '>=', 0.6))
-  if (toPlugins.length > 0) goals.push(goal('Filmgate / Fastify + plugins', spread(toPlugins).median, '>=', 2.5))
-  return goals
+  return multiples.flatMap(([over, under, atLeast]) => {
+    const found = ratios(measurements, over, under)
+    return found.length === 0 ? [] : [goal(`${over.title} / ${under.title}`, median(found), '>=', atLeast)]
+  })
 }
 
 export async function throughput(machine: Machine, options: Options): Promise<Outcome> {
   const { rounds, seconds } = options
+  const chosen = choosePeers(options.peers)
+  const absent = chosen.flatMap((peer) => [peer.missing()].flatMap((reason) => (reason === undefined ? [] : [{ peer, reason }])))
   const contenders: Contender[] = []
-  for (const peer of choosePeers(options.peers)) contenders.push({ peer, running: await peer.start(machine) })
+  for (const peer of chosen.filter((one) => absent.every(({ peer: other }) => other !== one))) {
+    contenders.push({ peer, running: await peer.start(machine) })
+  }
   for (const contender of contenders) await measure(machine, contender, 0, warmUpSeconds)
   const measurements: Measurement[] = []
   for (let round = 1; round <= rounds; round++) {
@@ -102,17 +106,16 @@ export async function throughput(machine: Machine, options: Options): Promise<Ou
       console.error(`round ${round}/${rounds}  ${whole(one.requestsPerSecond).padStart(8)} requests/s  ${contender.peer.title}`)
     }
   }
-  const missing = filmgateExists() ? [] : ['**Filmgate itself is missing here: there is no src/main.ts.**']
   return {
     headings: ['GET /', 'requests/s, median', 'min–max', '/ bare Fastify', 'min–max', 'p99 ms', 'body bytes'],
     rows: contenders.map((contender) => tableRow(contender, measurements)),
     notes: [
-      ...missing,
+      ...absent.map(({ peer, reason }) => `**No figure of ${peer.title}: ${reason}.**`),
       ...disturbance(measurements.map((one) => one.othersCores)),
-      `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive; ratios within a round.`,
+      `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive but for gunicorn's sync worker, which has none; ratios within a round.`,
     ],
     goals: judge(measurements),
-    versions: packageVersions([...new Set(contenders.flatMap(({ peer }) => peer.packages))]),
+    versions: Object.assign({}, ...contenders.map(({ peer }) => peer.versions())) as Record<string, string>,
     settings: { rounds, seconds, connections, warmUpSeconds },
     rounds: measurements,
   }

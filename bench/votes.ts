@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FixedRateSummary } from './fixed-rate.ts'
-import { type Machine, onLoadCore, packageVersions } from './machine.ts'
-import type { Options } from './options.ts'
+import { type Machine, onLoadCore } from './machine.ts'
+import type { Database, Options } from './options.ts'
 import { disturbance, watchOthers } from './others.ts'
-import { raisedLimits, startFilmgate } from './peers/filmgate.ts'
+import { filmgate, filmgatePostgres } from './peers/filmgate.ts'
 import { capture, temporaryFolder } from './processes.ts'
 import { goal, type Outcome, whole } from './report.ts'
 import { median, spread } from './stats.ts'
@@ -109,8 +109,9 @@ function tableRow(measurements: readonly Measurement[], phase: Phase): string[] 
   ]
 }
 
-function goals(measurements: readonly Measurement[]): Outcome['goals'] {
+function goals(measurements: readonly Measurement[], database: Database): Outcome['goals'] {
   const rate = (phase: Phase): number => median(of(measurements, phase).map((one) => one.votesPerSecond))
+  if (database === 'postgres') return [goal('durable votes/s on PostgreSQL, 64 connections', rate('full'), '>=', 3000)]
   return [
     goal('durable votes/s, 64 connections', rate('full'), '>=', 5000),
     goal('durable votes/s, paced', rate('paced'), '>=', 5000),
@@ -121,7 +122,11 @@ function goals(measurements: readonly Measurement[]): Outcome['goals'] {
 
 export async function votes(machine: Machine, options: Options): Promise<Outcome> {
   const syncMs = syncCostMs()
-  const { port } = await startFilmgate(machine, raisedLimits)
+  const { database } = options
+  const peer = database === 'postgres' ? filmgatePostgres : filmgate
+  const absent = peer.missing()
+  if (absent !== undefined) throw new Error(`votes on ${database}: ${absent}`)
+  const { port } = await peer.start(machine)
   await vote(machine, port, warmUpSeconds, 0)
   await probe(machine, port, warmUpSeconds)
   const measurements: Measurement[] = []
@@ -139,13 +144,13 @@ export async function votes(machine: Machine, options: Options): Promise<Outcome
     rows: phases.map((phase) => tableRow(measurements, phase)),
     notes: [
       ...disturbance(measurements.map((one) => one.othersCores)),
-      `Medians of ${rounds} rounds. GET / at ${probesPerSecond}/s for ${seconds} s, timed from the moment it was due. ` +
+      `${peer.title}. Medians of ${rounds} rounds. GET / at ${probesPerSecond}/s for ${seconds} s, timed from the moment it was due. ` +
         `Votes over ${connections} connections on ${films} films, every answer checked for "recorded":true; ` +
         `full = as fast as they can, paced = ${votesPerSecond}/s. One write with fdatasync: ${syncMs.toFixed(2)} ms.`,
     ],
-    goals: goals(measurements),
-    versions: packageVersions(['fastify', 'kysely']),
-    settings: { rounds, seconds, connections, probesPerSecond, votesPerSecond, films, syncMs },
+    goals: goals(measurements, database),
+    versions: { ...filmgate.versions(), ...peer.versions() },
+    settings: { database, rounds, seconds, connections, probesPerSecond, votesPerSecond, films, syncMs },
     rounds: measurements,
   }
 }

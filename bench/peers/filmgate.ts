@@ -1,14 +1,19 @@
 /** Ours: the real program with all its layers, in a data folder of its own, its log in a file. Nothing is switched off. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Machine, onServerCore } from '../machine.ts'
+import { type Machine, onServerCore, packageVersions } from '../machine.ts'
+import { postgresMissing, postgresVersions, startPostgres } from '../postgres.ts'
 import { firstAnswer } from '../probe.ts'
 import { freePort, startProgram, temporaryFolder } from '../processes.ts'
 import type { Peer, RunningPeer } from './peer.ts'
 
-const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** The program. */
+export const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const startWithinMs = 60_000
+/** PostgreSQL wants one that all instances share. */
+const secretsKey = randomBytes(32).toString('base64url')
 
 const never = '1000000000 per second; 1000000000 per hour; 1000000000 per day'
 
@@ -24,31 +29,50 @@ total = "1000000000 per second; 1000000000 per hour"
 "POST /add_film" = { only = "${never}" }
 `
 
-export function filmgateExists(): boolean {
-  return existsSync(entry)
+export interface FilmgateOptions {
+  /** The tables of filmgate.toml after [server], [ops] and [data]. */
+  readonly limits: string
+  readonly trustedProxies?: readonly string[]
+  /** Without one: SQLite in the data folder. */
+  readonly databaseUrl?: string | undefined
+  /** One that the program has made before. */
+  readonly dataDir?: string
 }
 
-/** `limits` are the tables of filmgate.toml after [server], [ops] and [data]. */
-export async function startFilmgate(machine: Machine, limits: string, trustedProxies: readonly string[] = []): Promise<RunningPeer> {
-  if (!filmgateExists()) throw new Error(`Filmgate cannot be measured yet: there is no ${entry}`)
+export function newDataDir(): string {
+  const data = join(temporaryFolder(), 'data')
+  mkdirSync(data, { mode: 0o700 })
+  return data
+}
+
+export async function startFilmgate(machine: Machine, options: FilmgateOptions): Promise<RunningPeer> {
   const folder = temporaryFolder()
   const [port, opsPort] = [await freePort(), await freePort()]
   const config = join(folder, 'filmgate.toml')
-  const data = join(folder, 'data')
-  mkdirSync(data, { mode: 0o700 })
   writeFileSync(
     config,
-    `[server]\nport = ${port}\ntrusted_proxies = ${JSON.stringify(trustedProxies)}\n\n[ops]\nport = ${opsPort}\n\n` +
-      `[data]\ndir = ${JSON.stringify(data)}\n${limits}`,
+    `[server]\nport = ${port}\ntrusted_proxies = ${JSON.stringify(options.trustedProxies ?? [])}\n\n[ops]\nport = ${opsPort}\n\n` +
+      `[data]\ndir = ${JSON.stringify(options.dataDir ?? newDataDir())}\n${options.limits}`,
   )
+  const { databaseUrl } = options
+  const environment = databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, FILMGATE_SECRETS_KEY: secretsKey }
   const command = [process.execPath, entry, 'serve', '--config', config]
-  const program = await startProgram('Filmgate', onServerCore(machine, command), folder)
+  const program = await startProgram('Filmgate', onServerCore(machine, command), folder, { environment })
   return { program, port, body: await firstAnswer(program, port, startWithinMs) }
 }
 
 export const filmgate: Peer = {
   file: 'filmgate',
   title: 'Filmgate',
-  packages: [],
-  start: (machine) => startFilmgate(machine, raisedLimits),
+  versions: () => packageVersions(['fastify', 'kysely']),
+  missing: () => undefined,
+  start: (machine) => startFilmgate(machine, { limits: raisedLimits }),
+}
+
+export const filmgatePostgres: Peer = {
+  file: 'filmgate-postgres',
+  title: 'Filmgate on PostgreSQL',
+  versions: () => ({ ...packageVersions(['pg']), ...postgresVersions() }),
+  missing: postgresMissing,
+  start: async (machine) => startFilmgate(machine, { limits: raisedLimits, databaseUrl: await startPostgres(machine) }),
 }

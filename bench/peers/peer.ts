@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Machine, onServerCore } from '../machine.ts'
+import { type Machine, onServerCore, packageVersions } from '../machine.ts'
 import { firstAnswer } from '../probe.ts'
 import { freePort, type Program, startProgram, temporaryFolder } from '../processes.ts'
 
@@ -12,11 +12,14 @@ export interface RunningPeer {
   readonly body: string
 }
 
-/** A server that can be measured: `file` is its name in bench/peers, `packages` are those whose versions matter. */
+/** A server that can be measured; `file` is its name for --peers. */
 export interface Peer {
   readonly file: string
   readonly title: string
-  readonly packages: readonly string[]
+  /** Of what the figure depends on. */
+  versions(): Record<string, string>
+  /** Why there is no figure of it here. */
+  missing(): string | undefined
   start(machine: Machine): Promise<RunningPeer>
 }
 
@@ -27,8 +30,8 @@ export function programPeer(file: string, title: string, packages: readonly stri
     mkdirSync(folder)
     const [port, log] = [await freePort(), join(folder, 'requests.log')]
     const source = fileURLToPath(new URL(`${file}.ts`, import.meta.url))
-    const program = await startProgram(title, onServerCore(machine, [process.execPath, source, String(port), log]), folder, [log])
+    const program = await startProgram(title, onServerCore(machine, [process.execPath, source, String(port), log]), folder, { logs: [log] })
     return { program, port, body: await firstAnswer(program, port, 10_000) }
   }
-  return { file, title, packages, start }
+  return { file, title, versions: () => packageVersions(packages), missing: () => undefined, start }
 }

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
-
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 
 import { Problem } from '../../core/errors.ts'
 import type { createVoterIds } from '../../credentials/voter-id.ts'
+import { entityTag, matchesTag } from '../entity-tag.ts'
 import type { Vote, VoteRepository } from '../votes/repository.ts'
+import { addFilmDescription, describeAddFilm, filmByIdDescription, randomFilmDescription } from './descriptions.ts'
 import type { FilmRepository } from './repository.ts'
 import { Film, FilmPath, NewFilm, NoQuery, RandomFilm, VoteQuery, type VoteReceipt } from './schema.ts'
 import { askedVotes, isDeliberate } from './vote-intent.ts'
@@ -37,7 +37,7 @@ export const filmRoutes = (server: FastifyInstance, options: FilmRoutesOptions):
   app.get(
     '/',
     {
-      schema: { querystring: VoteQuery, response: { 200: RandomFilm } },
+      schema: { ...randomFilmDescription, querystring: VoteQuery, response: { 200: RandomFilm } },
       config: { access: 'public', limits: { add: '1 per second' } },
     },
     (request, reply) => {
@@ -52,19 +52,24 @@ export const filmRoutes = (server: FastifyInstance, options: FilmRoutesOptions):
   const addFilmConfig = { access: 'films:write', limits: { add: '1 per second', sharedAs: 'POST /add_film' } } as const
   app.post(
     '/add_film',
-    { schema: { querystring: NoQuery, body: NewFilm, response: { 201: Film } }, config: addFilmConfig },
+    { schema: { ...addFilmDescription, querystring: NoQuery, body: NewFilm, response: { 201: Film } }, config: addFilmConfig },
     async (request, reply) => {
       const film = await films.add(request.body)
       return reply.code(201).header('location', `/v1/films/${film.id}`).send(film)
     },
   )
-  app.head('/add_film', { schema: { querystring: NoQuery }, config: { ...addFilmConfig, access: 'public' } }, (_request, reply) =>
-    reply.headers({ allow: 'HEAD, OPTIONS, POST', 'accept-post': 'application/json' }).send(),
+  app.head(
+    '/add_film',
+    { schema: { ...describeAddFilm, querystring: NoQuery }, config: { ...addFilmConfig, access: 'public' } },
+    (_request, reply) => reply.headers({ allow: 'HEAD, OPTIONS, POST', 'accept-post': 'application/json' }).send(),
   )
 
   app.get(
     '/v1/films/:id',
-    { schema: { params: FilmPath, querystring: NoQuery, response: { 200: Film } }, config: { access: 'films:read' } },
+    {
+      schema: { ...filmByIdDescription, params: FilmPath, querystring: NoQuery, response: { 200: Film } },
+      config: { access: 'films:read' },
+    },
     async (request, reply) => {
       const film = await films.byId(Number(request.params.id))
       if (film === undefined) throw new Problem('not_found', { detail: 'There is no such film.' })
@@ -105,13 +110,9 @@ const needsPrincipal = new Problem('unauthenticated', {
   headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
 })
 
-/** A strong validator over the representation (RFC 9110 section 8.8.3); 304 where the client already has it. */
+/** With a validator, so that a client which has it already gets 304. */
 const answerCacheable = (request: FastifyRequest, reply: FastifyReply, film: Film): FastifyReply => {
-  const etag = `"${createHash('sha256').update(JSON.stringify(film)).digest('base64url').slice(0, 22)}"`
+  const etag = entityTag(JSON.stringify(film))
   void reply.headers({ etag, vary: 'Authorization', 'cache-control': request.principal === null ? 'no-cache' : 'no-store' })
-  return matches(request.headers['if-none-match'], etag) ? reply.code(304).send() : reply.send(film)
+  return matchesTag(request.headers['if-none-match'], etag) ? reply.code(304).send() : reply.send(film)
 }
-
-/** If-None-Match compares weakly (RFC 9110 section 13.1.2). */
-const matches = (field: string | undefined, etag: string): boolean =>
-  field !== undefined && (field.trim() === '*' || field.split(',', 50).some((tag) => tag.trim().replace(/^W\//, '') === etag))

@@ -18,6 +18,16 @@ const nullable = <T>(schema: { readonly type: string }): ReturnType<typeof Type.
 const NullableText = nullable<string>(Text)
 const NullableInteger = (minimum: number, maximum: number) => nullable<number>(Type.Integer({ minimum, maximum }))
 
+const exampleFilm = {
+  name: 'Frozen',
+  studio: 'Disney',
+  year: 2013,
+  genre: 'Animation',
+  director: 'Jennifer Lee',
+  runtime_min: 102,
+  rating: 7.4,
+}
+
 export const NewFilm = Type.Object(
   {
     name: Text,
@@ -28,15 +38,26 @@ export const NewFilm = Type.Object(
     runtime_min: Type.Optional(NullableInteger(1, 100_000)),
     rating: Type.Optional(nullable<number>(Type.Number({ minimum: 0, maximum: 10 }))),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, description: 'A film to add. What is null or left out is not known.', examples: [exampleFilm] },
 )
 export type NewFilm = Static<typeof NewFilm>
 
-const VoteReceipt = Type.Object({
-  film_id: Type.Integer(),
-  value: Type.Enum(['like', 'dislike']),
-  recorded: Type.Boolean(),
-})
+/** What an export holds of a film beyond NewFilm. The program sets them itself, so an import takes and ignores them. */
+const OwnNumber = Type.Optional(Type.Integer({ minimum: 0 }))
+export const ImportedFilm = Type.Object(
+  { ...NewFilm.properties, id: OwnNumber, likes: OwnNumber, dislikes: OwnNumber },
+  { additionalProperties: false },
+)
+export type ImportedFilm = Static<typeof ImportedFilm>
+
+export const VoteReceipt = Type.Object(
+  {
+    film_id: Type.Integer(),
+    value: Type.Enum(['like', 'dislike']),
+    recorded: Type.Boolean({ description: 'False where there is no such film, or the vote does not count.' }),
+  },
+  { description: 'What became of a vote. A voter has one vote for each film, and a later one replaces it.' },
+)
 export type VoteReceipt = Static<typeof VoteReceipt>
 
 const filmMembers = {
@@ -52,25 +73,34 @@ const filmMembers = {
   dislikes: Type.Integer(),
 }
 
-export const Film = Type.Object(filmMembers)
+export const Film = Type.Object(filmMembers, {
+  description: 'A film. What is not known is null.',
+  examples: [{ id: 1, ...exampleFilm, likes: 0, dislikes: 0 }],
+})
 export type Film = Static<typeof Film>
 
 /** The answer of `GET /`: `vote` where one vote was asked for, `votes` where two were. */
-export const RandomFilm = Type.Object({
-  ...filmMembers,
-  vote: Type.Optional(VoteReceipt),
-  votes: Type.Optional(Type.Array(VoteReceipt)),
-})
+export const RandomFilm = Type.Object(
+  {
+    ...filmMembers,
+    vote: Type.Optional(VoteReceipt),
+    votes: Type.Optional(Type.Array(VoteReceipt)),
+  },
+  { description: 'A film, with what became of the vote or the two votes of the call.' },
+)
 export type RandomFilm = Static<typeof RandomFilm>
 
 /** A film id as it stands in a query or path: a string, because nothing is coerced. 15 digits stay exact in a double. */
-const FilmId = Type.String({ pattern: '^[0-9]{1,15}$' })
+const FilmId = Type.String({ pattern: '^[0-9]{1,15}$', description: 'The id of a film.', examples: ['1'] })
 
 /** Ids are no secret, so the access log may show them (`x-public`). */
-const LoggedFilmId = Type.String({ pattern: '^[0-9]{1,15}$', 'x-public': true })
+const loggedFilmId = (description: string) => Type.String({ pattern: '^[0-9]{1,15}$', description, 'x-public': true })
 
 export const VoteQuery = Type.Object(
-  { like: Type.Optional(LoggedFilmId), dislike: Type.Optional(LoggedFilmId) },
+  {
+    like: Type.Optional(loggedFilmId('The id of a film that you like.')),
+    dislike: Type.Optional(loggedFilmId('The id of a film that you do not like.')),
+  },
   { additionalProperties: false },
 )
 export type VoteQuery = Static<typeof VoteQuery>

@@ -1,0 +1,35 @@
+import type { RouteDescription } from '../../layers/index.ts'
+
+/** What the description of the API says of the routes beside it. */
+const tags = ['About'] as const
+
+const cacheable = {
+  200: { description: 'The document.', headers: ['ETag', 'Cache-Control'] },
+  304: { description: 'It is still what you have.', headers: ['ETag', 'Cache-Control'] },
+} as const
+
+export const describeSelf = {
+  operationId: 'apiDescription',
+  summary: 'This description',
+  description: 'The API in OpenAPI 3.1, made from the table of routes that the server answers by.',
+  tags,
+  answers: cacheable,
+} as const satisfies RouteDescription
+
+export const describeProblemPage = {
+  operationId: 'problemPage',
+  summary: 'What a problem means',
+  description: 'A page for people: where the type of a problem leads. It says what the code means and what to do.',
+  tags,
+  answers: cacheable,
+  problems: ['not_found'],
+} as const satisfies RouteDescription
+
+export const describeSecurityTxt = {
+  operationId: 'securityTxt',
+  summary: 'Whom to tell of a weakness',
+  description: 'The security.txt of the operator (RFC 9116), where there is one that has not expired.',
+  tags,
+  answers: cacheable,
+  problems: ['not_found'],
+} as const satisfies RouteDescription

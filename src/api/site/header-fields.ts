@@ -1,0 +1,46 @@
+/** The fields of answers that clients may count on, by name. */
+interface DescribedField {
+  readonly description: string
+  /** Whether it is on every answer that lists it. */
+  readonly required: boolean
+  readonly schema: { readonly type: 'string' | 'integer'; readonly minimum?: number }
+  readonly example: string | number
+}
+
+const text = (description: string, example: string, required = true): DescribedField => ({
+  description,
+  required,
+  schema: { type: 'string' },
+  example,
+})
+
+export const headerFields = {
+  'X-Request-Id': text('The id of this request. It finds the request in the log.', '5f3a9c1e07b2d84461aa90fe'),
+  'RateLimit-Policy': text(
+    'The quotas that this request counts in: name, how many (q) in how many seconds (w). draft-ietf-httpapi-ratelimit-headers-11.',
+    '"second";q=1;w=1, "hour";q=50;w=3600, "day";q=200;w=86400',
+    false,
+  ),
+  RateLimit: text(
+    'What is left of each quota (r), and for how many seconds it is no more than that (t).',
+    '"second";r=0;t=1, "hour";r=49;t=3600, "day";r=199;t=86400',
+    false,
+  ),
+  'Retry-After': {
+    description: 'Seconds after which the request can succeed.',
+    required: false,
+    schema: { type: 'integer', minimum: 1 },
+    example: 5,
+  },
+  'WWW-Authenticate': text('How to authenticate (RFC 9110 section 11.6.1).', 'Bearer realm="filmgate"'),
+  'Accept-Post': text('The media type that the address reads.', 'application/json'),
+  Allow: text('The methods that the address answers.', 'HEAD, OPTIONS, POST'),
+  Location: text('The address of the film.', '/v1/films/1'),
+  ETag: text('A validator for If-None-Match.', '"8sAq1kCEcVTnaVHm1bGhxA"'),
+  'Cache-Control': text('Who may keep the answer, and how long. With credentials it is always no-store.', 'no-store'),
+} as const satisfies Readonly<Record<string, DescribedField>>
+
+export type HeaderName = keyof typeof headerFields
+
+/** On every answer of a route, refusals included. */
+export const everyAnswer: readonly HeaderName[] = ['X-Request-Id', 'RateLimit-Policy', 'RateLimit']

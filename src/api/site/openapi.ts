@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs'
+
+import type { RouteEntry } from '../../layers/index.ts'
+import { headerFields } from './header-fields.ts'
+import { operationOf, type OperationOptions, sharedRefusals } from './operations.ts'
+import { namedSchemas } from './schemas.ts'
+
+export interface DescriptionOptions extends OperationOptions {
+  /** The complete table: what is not in it is not described. */
+  readonly routes: readonly RouteEntry[]
+  /** `server.public_url`, or empty. */
+  readonly publicUrl: string
+}
+
+/** An OpenAPI 3.1 document. */
+export interface ApiDescription {
+  readonly openapi: string
+  readonly info: Readonly<Record<string, unknown>>
+  readonly servers: readonly { readonly url: string; readonly description: string }[]
+  readonly tags: readonly { readonly name: string; readonly description: string }[]
+  readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly components: Readonly<Record<string, unknown>>
+}
+
+/** The same from src/ and from dist/. */
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const about = `Films at random, one at a time, and the votes of those who see them.
+
+**Credentials.** Send the field \`Authorization\` with the word Bearer, one space and an API key. Where a call is open to everybody leave it out. Credentials that are not valid are refused everywhere.
+
+**Limits.** \`RateLimit-Policy\` lists the quotas that a request counts in, \`RateLimit\` what is left of them; \`x-rate-limit\` of each operation is the same before the first call. Every refusal counts, too. Of 429 and 503 \`Retry-After\` says when to come back.
+
+**Refusals** are problem documents (RFC 9457). Their \`type\` leads to a page that explains them, their \`code\` never changes.
+
+**Methods.** HEAD is answered wherever GET is, with the same fields and no body. OPTIONS lists the methods of an address; any other method is 405 with \`Allow\`.
+
+**Bodies** are JSON in UTF-8 and nothing else. What is not described here is refused: unknown members, unknown parameters, repeated ones.`
+
+const tagTexts: Readonly<Record<string, string>> = {
+  Films: 'Films and votes.',
+  About: 'What this server says of itself.',
+  Page: 'For people with a browser.',
+}
+
+const apiKey = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'API key: fg_<id>_<secret><checksum>',
+  description: 'An API key. The first start of a server leaves one that may add films in starter.key in its data folder.',
+}
+
+/** The description of the API by its own table of routes, so that it cannot say anything else than what is served. */
+export const describeApi = (options: DescriptionOptions): ApiDescription => {
+  const routes = describedRoutes(options.routes)
+  const used = new Set(routes.flatMap(({ schema }) => schema.tags ?? []))
+  return {
+    openapi: '3.1.1',
+    info: { title: 'Filmgate', version, summary: 'A film API.', description: about, license: { name: 'MIT', identifier: 'MIT' } },
+    servers: [{ url: options.publicUrl === '' ? '/' : options.publicUrl, description: 'This server.' }],
+    tags: Object.entries(tagTexts).flatMap(([name, description]) => (used.has(name) ? [{ name, description }] : [])),
+    paths: Object.fromEntries(
+      [...Map.groupBy(routes, ({ url }) => pathOf(url))].map(([path, sharing]) => [
+        path,
+        Object.fromEntries(sharing.map((route) => [route.method.toLowerCase(), operationOf(route, options)])),
+      ]),
+    ),
+    components: {
+      schemas: namedSchemas,
+      responses: sharedRefusals(routes, options),
+      headers: headerFields,
+      securitySchemes: { apiKey },
+    },
+  }
+}
+
+/** HEAD beside GET is no operation of its own: it is GET without the body (RFC 9110 section 9.3.2), and the text above says so. */
+export const describedRoutes = (routes: readonly RouteEntry[]): readonly RouteEntry[] => {
+  const withGet = new Set(routes.filter(({ method }) => method === 'GET').map(({ url }) => url))
+  return routes.filter(({ method, url, schema }) => schema.hide !== true && !(method === 'HEAD' && withGet.has(url)))
+}
+
+/** `/v1/films/:id` as `/v1/films/{id}`. */
+const pathOf = (url: string): string => url.replaceAll(/:(\w+)/g, '{$1}')

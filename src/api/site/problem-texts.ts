@@ -1,0 +1,164 @@
+import { type FieldError, Problem, type ProblemCode } from '../../core/errors.ts'
+import { type ProblemDocument, problemDocument } from '../../core/problem-document.ts'
+
+/** What a person reads who follows the `type` of a problem. */
+export interface ProblemText {
+  readonly means: string
+  /** What the client should do, a step each. */
+  readonly steps: readonly string[]
+  /** What the example says beside what its code fixes. */
+  readonly example: {
+    readonly detail: string
+    readonly errors?: readonly FieldError[]
+    readonly members?: Readonly<Record<string, unknown>>
+  }
+}
+
+/** One text for every code. */
+export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
+  validation_failed: {
+    means: 'The request was understood, but something in its body, query or path is not what this call takes. Nothing was changed.',
+    steps: [
+      'Read the member errors: each entry names one field by a JSON pointer, into the body or with /query, /path or /header in front, and says what is wrong with it.',
+      'Correct these fields and send the request again. The same request gets the same answer.',
+    ],
+    example: {
+      detail: 'Correct the fields named in errors and send the request again.',
+      errors: [{ pointer: '/year', detail: 'must be >= 1870' }],
+    },
+  },
+  bad_request: {
+    means:
+      'The message itself is broken: JSON that does not parse, a member that stands twice, a broken percent escape, a doubled Host or Authorization field.',
+    steps: ['Read the member detail, which says what could not be read.', 'Mend the client. The same request gets the same answer.'],
+    example: { detail: 'The target has a broken percent escape.' },
+  },
+  unauthenticated: {
+    means:
+      'This call needs credentials and there were none, or those that came are not valid: malformed, unknown or revoked. The answer is the same for all of these.',
+    steps: [
+      'Send the field Authorization with the word Bearer, one space and an API key.',
+      'If you did, ask the operator of this server for a new key: the one you have works no more.',
+      'For a call that everybody may make, leave the field out.',
+    ],
+    example: { detail: 'Send "Authorization: Bearer" with an API key.' },
+  },
+  forbidden: {
+    means: 'The credentials are valid, but they do not carry the permission that this call needs. The member detail names it.',
+    steps: ['Use a key with that permission, or ask the operator of this server for one.', 'Do not retry with the same key.'],
+    example: { detail: 'These credentials do not carry the permission films:write.' },
+  },
+  not_found: {
+    means: 'There is nothing at this address, or nothing that you may know of.',
+    steps: ['Check the path: it is case-sensitive, and a slash at its end makes another path.', 'Check the id: ids are never used again.'],
+    example: { detail: 'There is no such film.' },
+  },
+  method_not_allowed: {
+    means: 'The address exists, but not with this method.',
+    steps: ['Use one of the methods that the field Allow of the answer lists. OPTIONS asks for the same list.'],
+    example: { detail: 'This answers GET, HEAD, OPTIONS.' },
+  },
+  not_acceptable: {
+    means: 'The field Accept excludes every form in which this call can answer.',
+    steps: ['Leave Accept out, or let it include the media type that the member detail names.'],
+    example: { detail: 'This answers application/json.' },
+  },
+  request_timeout: {
+    means: 'The request did not arrive as a whole in time, so the connection was closed.',
+    steps: ['Send the request again, at once and as a whole.', 'If it happens often, look at the network between you and this server.'],
+    example: { detail: 'Send the whole request in time.' },
+  },
+  conflict: {
+    means: 'The request does not fit the present state of what it wants to change. Nothing was changed.',
+    steps: ['Read the present state, decide again, and send the request that fits it.'],
+    example: { detail: 'Another change came first.' },
+  },
+  precondition_failed: {
+    means:
+      'A precondition of the request, such as If-Match, does not hold: somebody else changed it since you read it. Nothing was changed.',
+    steps: ['Read it again, apply your change to what is there now, and send it with the new ETag.'],
+    example: { detail: 'The film was changed since you read it.' },
+  },
+  payload_too_large: {
+    means: 'The body is larger than this server takes.',
+    steps: ['Send a smaller body. The operator sets the largest size.'],
+    example: { detail: 'Send a smaller body.' },
+  },
+  uri_too_long: {
+    means: 'The target of the request, its path and query together, is longer than this server takes.',
+    steps: ['Send a shorter target.'],
+    example: { detail: 'Send a target of at most 4096 characters.' },
+  },
+  unsupported_media_type: {
+    means:
+      'The body is not of a type that this server reads. Forms and plain text are never read, so that no other site can send them here.',
+    steps: ['Send the body as JSON in UTF-8, with the field Content-Type: application/json and without Content-Encoding.'],
+    example: { detail: 'Send application/json in UTF-8, without Content-Encoding.' },
+  },
+  expectation_failed: {
+    means: 'The field Expect asks for something that this server does not do.',
+    steps: ['Leave Expect out, or send 100-continue.'],
+    example: { detail: 'The only expectation that is met is 100-continue.' },
+  },
+  misdirected_request: {
+    means:
+      'The field Host names a host that this server does not answer for. This keeps other sites from reaching it through a name of theirs.',
+    steps: [
+      'Call the server by the name that its operator gave you.',
+      'If you are the operator: name further hosts in server.hosts or server.public_url.',
+    ],
+    example: { detail: 'This server does not answer for that host.' },
+  },
+  idempotency_mismatch: {
+    means: 'The Idempotency-Key was used before, for another request.',
+    steps: ['Make a new key for each new request, and use a key again only to repeat the same one.'],
+    example: { detail: 'This key was used for another request.' },
+  },
+  precondition_required: {
+    means: 'This change is made only with a precondition, so that nobody overwrites what somebody else wrote.',
+    steps: ['Read what you want to change, and send your change with If-Match and the ETag that you got.'],
+    example: { detail: 'Send If-Match.' },
+  },
+  quota_exceeded: {
+    means:
+      'You have used up a quota. The field RateLimit-Policy lists the quotas, RateLimit what is left of them, and the member violated-policies names those that are used up.',
+    steps: [
+      'Wait for as many seconds as Retry-After says: then the request is let in.',
+      'Slow down before it comes to this: RateLimit on every answer tells how much is left.',
+      'With an API key you have quotas of your own.',
+    ],
+    example: { detail: 'At most 1 in 1 seconds are allowed here. Try again in 1 seconds.', members: { 'violated-policies': ['second'] } },
+  },
+  abnormal_usage_detected: {
+    means: 'What comes from your address looks like an attack, so it is refused for a while.',
+    steps: [
+      'Stop what you are sending, and wait for as many seconds as Retry-After says.',
+      'If it is a mistake, tell the operator of this server the request_id.',
+    ],
+    example: { detail: 'Requests from your address are refused for a while.' },
+  },
+  headers_too_large: {
+    means: 'The header fields of the request are too many or too large.',
+    steps: ['Send fewer or smaller fields. Cookies are not needed here.'],
+    example: { detail: 'Send fewer or smaller header fields.' },
+  },
+  internal: {
+    means: 'Something went wrong on our side. It is not your fault, and it was written down.',
+    steps: ['Send the request again later.', 'If it stays, tell the operator of this server the request_id: it leads to what happened.'],
+    example: { detail: 'Something went wrong on our side. The request id helps to find it.' },
+  },
+  temporary_reduced_capacity: {
+    means: 'The server is too busy to answer this in time. It refuses some requests so that it can keep up with the others.',
+    steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
+    example: { detail: 'The catalogue is changing too fast. Try again.' },
+  },
+  store_unavailable: {
+    means: 'What the server stores its data in cannot be read or written at the moment. What was not acknowledged was not stored.',
+    steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
+    example: { detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.' },
+  },
+}
+
+/** A whole document of that kind, as an answer carries it. */
+export const exampleProblem = (code: ProblemCode): ProblemDocument =>
+  problemDocument(new Problem(code, problemTexts[code].example), '5f3a9c1e07b2d84461aa90fe')

@@ -1,0 +1,75 @@
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+
+import { Problem, type ProblemCode, problemKinds } from '../../core/errors.ts'
+import { NoQuery } from '../films/schema.ts'
+import { describeProblemPage, describeSecurityTxt, describeSelf } from './descriptions.ts'
+import { createFixedAnswer } from './fixed-answer.ts'
+import { type ApiDescription, describeApi, type DescriptionOptions } from './openapi.ts'
+import { pagePolicy, problemPage } from './problem-pages.ts'
+import { readSecurityTxt } from './security-txt.ts'
+
+export interface SiteRoutesOptions extends DescriptionOptions {
+  /** Where the operator may lay a security.txt. */
+  readonly dataDir: string
+  readonly epochMs: () => number
+}
+
+const ProblemPath = Type.Object(
+  { code: Type.String({ minLength: 1, maxLength: 64, description: 'The code of a problem.', examples: ['quota_exceeded'] }) },
+  { additionalProperties: false },
+)
+
+const hourS = 3600
+
+/** What is ready costs nothing to send, and who reads up on a refusal must not be refused for it: these count in `total` alone. */
+const config = { access: 'public', limits: 'none' } as const
+
+/**
+ * What this server says of itself: the description of its API, the meaning of its refusals, whom to tell of a weakness. Call it when all
+ * other routes are there; returns the description.
+ */
+export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions): ApiDescription => {
+  problemRoutes(server)
+  securityTxtRoute(server, options)
+  let answer: ReturnType<typeof createFixedAnswer>
+  server.get('/openapi.json', { schema: { ...describeSelf, querystring: NoQuery }, config }, (request, reply) => answer(request, reply))
+  const description = describeApi(options)
+  answer = createFixedAnswer({ body: JSON.stringify(description), type: 'application/json; charset=utf-8', maxAgeS: 300 })
+  return description
+}
+
+const problemRoutes = (server: FastifyInstance): void => {
+  const app = server.withTypeProvider<TypeBoxTypeProvider>()
+  const headers = { 'content-security-policy': pagePolicy }
+  const pages = new Map(
+    (Object.keys(problemKinds) as ProblemCode[]).map((code) => [
+      code as string,
+      createFixedAnswer({ body: problemPage(code), type: 'text/html; charset=utf-8', maxAgeS: hourS, headers }),
+    ]),
+  )
+  const schema = { ...describeProblemPage, params: ProblemPath, querystring: NoQuery }
+  app.get('/problems/:code', { schema, config: { ...config, produces: 'text/html' } }, (request, reply) => {
+    const answer = pages.get(request.params.code)
+    if (answer === undefined) throw new Problem('not_found', { detail: 'There is no such problem code.' })
+    return answer(request, reply)
+  })
+}
+
+const noContact = new Problem('not_found', { detail: 'The operator of this server has not said whom to tell of a weakness.' })
+const contactExpired = new Problem('not_found', {
+  detail: 'What the operator of this server said of whom to tell of a weakness has expired.',
+})
+
+const securityTxtRoute = (server: FastifyInstance, { dataDir, epochMs }: SiteRoutesOptions): void => {
+  const file = readSecurityTxt(dataDir)
+  const answer = file && createFixedAnswer({ body: file.text, type: 'text/plain; charset=utf-8', maxAgeS: hourS })
+  const schema = { ...describeSecurityTxt, querystring: NoQuery }
+  server.get('/.well-known/security.txt', { schema, config: { ...config, produces: 'text/plain' } }, (request, reply) => {
+    if (file === undefined || answer === undefined) throw noContact
+    // A contact that is out of date may belong to somebody else by now (RFC 9116 section 5.3).
+    if (file.expiresMs <= epochMs()) throw contactExpired
+    return answer(request, reply)
+  })
+}

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { METHODS } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -32,16 +32,23 @@ const expected: Readonly<Record<string, Row>> = {
   'HEAD /add_film': [200, 200, 200],
   'GET /v1/films/:id': [200, 200, 200],
   'HEAD /v1/films/:id': [200, 200, 200],
+  'GET /openapi.json': [200, 200, 200],
+  'HEAD /openapi.json': [200, 200, 200],
+  'GET /problems/:code': [200, 200, 200],
+  'HEAD /problems/:code': [200, 200, 200],
+  'GET /.well-known/security.txt': [200, 200, 200],
+  'HEAD /.well-known/security.txt': [200, 200, 200],
 }
 
 const expectedOps: Readonly<Record<string, number>> = { 'GET /livez': 200, 'HEAD /livez': 200, 'GET /readyz': 200, 'HEAD /readyz': 200 }
 
 const folder = mkdtempSync(join(tmpdir(), 'filmgate-access-'))
+writeFileSync(join(folder, 'security.txt'), 'Contact: mailto:security@example.org\nExpires: 2999-12-31T23:59:59Z\n')
 const plenty = '100000000 per day'
 const lines: string[] = []
 const sink = { write: (line: string) => void lines.push(line), flush: () => undefined }
 
-const database = await openDatabase(folder)
+const database = await openDatabase({ url: 'sqlite', dataDir: folder })
 const keys = createApiKeyRepository(database, clock.epochMs)
 const films = createFilmRepository(database, clock)
 const log = createLog({ sink, clock, level: 'trace', format: 'json' })
@@ -92,8 +99,10 @@ await films.add({ name: 'Frozen' })
 const urls = [...new Set(Object.keys(expected).map((route) => route.split(' ')[1] ?? ''))]
 const methods = METHODS.filter((method) => method !== 'CONNECT')
 
+const targetOf = (url: string): string => url.replace(':id', '1').replace(':code', 'not_found')
+
 const call = (method: string, url: string, credential: string | null): Promise<Answer> => {
-  const request = { method, target: url.replace(':id', '1'), fields: { Authorization: credential } }
+  const request = { method, target: targetOf(url), fields: { Authorization: credential } }
   if (method !== 'POST') return ask(api, request)
   return ask(api, { ...request, fields: { ...request.fields, 'Content-Type': 'application/json' }, body: '{"name":"Moana"}' })
 }
@@ -202,7 +211,7 @@ describe('the ops listener', () => {
         assert.deepEqual([answer.status, answer.field('allow')], [405, 'GET, HEAD, OPTIONS'], `${method} ${target}`)
       }
     }
-    for (const target of urls) assert.equal((await ask(health, { target: target.replace(':id', '1') })).status, 404, target)
+    for (const target of urls) assert.equal((await ask(health, { target: targetOf(target) })).status, 404, target)
   })
 })
 

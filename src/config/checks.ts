@@ -1,3 +1,4 @@
+import { databaseUrlMistake } from './database-url.ts'
 import { cidrMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 import type { Checks, Config, KeyName } from './keys.ts'
 
@@ -25,12 +26,6 @@ function publicUrl(text: string): string | undefined {
 const dataDir = (text: string): string | undefined =>
   text.trim() === '' || text.includes('\0') ? 'must be the path of a folder' : undefined
 
-function databaseUrl(text: string): string | undefined {
-  if (text === 'sqlite') return undefined
-  const later = /^postgres(?:ql)?:/i.test(text) ? 'is PostgreSQL, which is not available in this release: it ' : ''
-  return `${later}must be "sqlite" (FILMGATE_DATABASE_URL wins over a DATABASE_URL that is meant for something else)`
-}
-
 function limitsStore(text: string): string | undefined {
   if (text === 'memory') return undefined
   const later = /^(?:rediss?|valkeys?):/i.test(text) ? 'is Redis, which is not available in this release: it ' : ''
@@ -54,7 +49,7 @@ export const checks: Checks = {
   server: { host: loopbackHost, public_url: publicUrl, hosts: each(hostMistake), trusted_proxies: each(cidrMistake) },
   ops: { host: loopbackHost },
   data: { dir: dataDir },
-  database: { url: databaseUrl },
+  database: { url: databaseUrlMistake },
   secrets: { key: secretsKey },
   limits: { store: limitsStore },
 }
@@ -62,7 +57,7 @@ export const checks: Checks = {
 interface CrossCheck {
   /** All must have the right type; the first of them that is not a default gets the blame. */
   readonly keys: readonly [KeyName, ...KeyName[]]
-  readonly check: (config: Pick<Config, 'server' | 'ops'>) => string | undefined
+  readonly check: (config: Pick<Config, 'server' | 'ops' | 'database' | 'secrets'>) => string | undefined
 }
 
 /** Combinations that are wrong although each value alone is not. */
@@ -79,6 +74,13 @@ export const crossChecks: readonly CrossCheck[] = [
     check: ({ server: { headerTimeoutMs, requestTimeoutMs } }) =>
       headerTimeoutMs > requestTimeoutMs
         ? `makes server.header_timeout_ms (${headerTimeoutMs}) longer than server.request_timeout_ms (${requestTimeoutMs}), which includes it`
+        : undefined,
+  },
+  {
+    keys: ['secrets.key', 'database.url'],
+    check: ({ database, secrets }) =>
+      database.url !== 'sqlite' && secrets.key === ''
+        ? 'must be set where the database is PostgreSQL, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
         : undefined,
   },
 ]

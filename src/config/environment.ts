@@ -11,7 +11,7 @@ const prefix = 'FILMGATE_'
 const variableOf = (name: string): string => prefix + name.replace('.', '_').toUpperCase()
 
 const fileVariable = ({ variables }: Field): string => `${variables[0] ?? ''}_FILE`
-const ownNames = fields.flatMap((field) => field.variables.slice(0, 1).concat(field.secret ? fileVariable(field) : []))
+const ownNames = fields.flatMap((field) => field.variables.slice(0, 1).concat(field.fromFile ? fileVariable(field) : []))
 // For the command line, the test suite and CI.
 const known: ReadonlySet<string> = new Set([...ownNames, 'FILMGATE_CONFIG', 'FILMGATE_REQUIRE_SERVICES'])
 const laterPrefixes = [...laterSections].map((section) => `${variableOf(section)}_`)
@@ -40,7 +40,7 @@ interface Found {
 function findVariable(field: Field, env: Environment, readText: ReadText, report: Report): Found | undefined {
   const variable = field.variables.find((name) => env[name] !== undefined)
   const source = fileVariable(field)
-  const path = field.secret ? env[source] : undefined
+  const path = field.fromFile ? env[source] : undefined
   if (path === undefined) return variable === undefined ? undefined : { text: env[variable] ?? '', variable }
   const fail = (message: string): void => report({ key: field.name, message, source })
   if (variable === undefined) return readSecret(path, source, readText, fail)

@@ -7,6 +7,8 @@ import { Type, type Static, type TSchema, type TSchemaOptions } from 'typebox'
 
 interface Extra extends TSchemaOptions {
   readonly secret?: true
+  /** May be given as `<KEY>_FILE`, as every secret may: it can hold one. */
+  readonly fromFile?: true
   readonly customary?: string
 }
 
@@ -34,7 +36,7 @@ export const schema = {
     port: integer(3001, 0, 65_535),
   },
   data: { dir: text('./filmgate-data') },
-  database: { url: text('sqlite', { customary: 'DATABASE_URL' }) },
+  database: { url: text('sqlite', { customary: 'DATABASE_URL', fromFile: true }) },
   secrets: { key: text('', { secret: true }) },
   limits: {
     store: text('memory', { customary: 'REDIS_URL' }),
@@ -50,6 +52,7 @@ export const schema = {
     // "pretty" where a person watches: loadConfig knows whether there is a terminal.
     format: Type.Enum(['json', 'pretty'], { default: 'json' }),
   },
+  page: { enabled: Type.Boolean({ default: true }) },
 } as const
 
 /** What [limits.routes] may hold for a route; a string other than "exempt" adds its limits. */
@@ -59,7 +62,7 @@ export const routeLimitsSchema = Type.Union([Type.String(), Type.Object({ only: 
 export const routesName = 'limits.routes'
 
 /** Of the contract, but of a later release: whole sections, and keys of sections that are here already. */
-export const laterSections: ReadonlySet<string> = new Set(['tls', 'throttle', 'concurrency', 'cors', 'auth', 'monitor', 'page'])
+export const laterSections: ReadonlySet<string> = new Set(['tls', 'throttle', 'concurrency', 'cors', 'auth', 'monitor'])
 export const laterKeys: ReadonlySet<string> = new Set(['limits.on_store_failure', 'limits.store_timeout_ms'])
 
 type Schema = typeof schema
@@ -102,6 +105,8 @@ export interface Field {
   /** Environment variables that set it, the winning one first. */
   readonly variables: readonly string[]
   readonly secret: boolean
+  /** There is a variable `<KEY>_FILE` too. */
+  readonly fromFile: boolean
   readonly schema: TSchema
 }
 
@@ -116,6 +121,7 @@ function fieldOf(section: SectionName, member: string, definition: TSchema & Ext
     property: camel(member),
     variables: definition.customary === undefined ? [variable] : [variable, definition.customary],
     secret: definition.secret === true,
+    fromFile: definition.secret === true || definition.fromFile === true,
     schema: definition,
   }
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /**
@@ -12,7 +12,15 @@ export interface ApiKey {
   readonly secret: string
 }
 
-export const createApiKey = (): ApiKey => ({ id: randomBase62(12), secret: randomBase62(43) })
+export const createApiKey = (): ApiKey => ({ id: base62(12, randomBytes), secret: base62(43, randomBytes) })
+
+/** The secret that belongs to a key's id for everyone who holds `material` (32 bytes): HKDF-SHA-256 (RFC 5869) with the id as info. */
+export const deriveSecret = (material: Buffer, id: string): string => {
+  // 255 times the hash is all that HKDF gives; 43 letters use up 45 bytes on average.
+  const stream = Buffer.from(hkdfSync('sha256', material, '', id, 255 * 32))
+  let used = 0
+  return base62(43, (count) => stream.subarray(used, (used += count)))
+}
 
 export const formatApiKey = ({ id, secret }: ApiKey): string => `fg_${id}_${secret}${checksum(id, secret)}`
 
@@ -35,10 +43,10 @@ export const secretMatches = (secret: string, storedHash: string): boolean => {
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
 /** Bytes of 248 and above are thrown away, because 256 is not a multiple of 62 and the first letters would come more often. */
-const randomBase62 = (length: number): string => {
+const base62 = (length: number, bytes: (count: number) => Buffer): string => {
   let text = ''
   while (text.length < length) {
-    for (const byte of randomBytes(length)) if (byte < 248 && text.length < length) text += alphabet[byte % 62]
+    for (const byte of bytes(length)) if (byte < 248 && text.length < length) text += alphabet[byte % 62]
   }
   return text
 }

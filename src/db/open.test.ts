@@ -21,7 +21,7 @@ const file = (): string => join(folder, 'filmgate.db')
 
 /** Opens the database, hands it over, and closes it whatever happens. */
 const withDatabase = async <T>(use: (database: Database) => Promise<T>): Promise<T> => {
-  const database = await openDatabase(folder)
+  const database = await openDatabase({ url: 'sqlite', dataDir: folder })
   try {
     return await use(database)
   } finally {
@@ -63,7 +63,7 @@ describe('migrations', () => {
 
   test('two programs that start at once on a new database both find it ready', async () => {
     const script = `import { openDatabase } from ${JSON.stringify(new URL('./open.ts', import.meta.url).href)}
-      const database = await openDatabase(${JSON.stringify(folder)})
+      const database = await openDatabase({ url: "sqlite", dataDir: ${JSON.stringify(folder)} })
       await database.probe()
       await database.close()`
     const program = join(folder, 'program.mjs')
@@ -75,7 +75,7 @@ describe('migrations', () => {
 
   test('one that fails leaves nothing behind, and the next start makes it good', async () => {
     run('create table api_key (x)')
-    await assert.rejects(openDatabase(folder), /api_key/)
+    await assert.rejects(openDatabase({ url: 'sqlite', dataDir: folder }), /api_key/)
     assert.deepEqual(read("select name from sqlite_schema where name in ('film', 'vote', 'catalogue')"), [])
     run('drop table api_key')
     await withDatabase((database) => database.probe())
@@ -84,13 +84,13 @@ describe('migrations', () => {
   test('a database of a newer program is refused and left alone', async () => {
     await withDatabase((database) => database.probe())
     run("insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01T00:00:00.000Z')")
-    await assert.rejects(openDatabase(folder), /9999-later/)
+    await assert.rejects(openDatabase({ url: 'sqlite', dataDir: folder }), /9999-later/)
     assert.equal(read('select name from kysely_migration').length, 2)
   })
 
   test('what is no database is refused', async () => {
     writeFileSync(file(), 'not a database, '.repeat(1000))
-    await assert.rejects(openDatabase(folder), /not a database/)
+    await assert.rejects(openDatabase({ url: 'sqlite', dataDir: folder }), /not a database/)
   })
 })
 
@@ -170,7 +170,7 @@ test('the probe changes nothing that can be seen', async () => {
 })
 
 test('closing writes what is waiting, and refuses what comes after', async () => {
-  const database = await openDatabase(folder)
+  const database = await openDatabase({ url: 'sqlite', dataDir: folder })
   const waiting = database.commit(addKey)
   await database.close()
   assert.equal((await waiting).result, 'committed')

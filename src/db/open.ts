@@ -1,45 +1,32 @@
-import { join } from 'node:path'
-
-import { Kysely } from 'kysely'
-import { Migrator } from 'kysely/migration'
+import type { Kysely } from 'kysely'
 
 import type { Observe } from '../core/events.ts'
-import { openGroupCommit } from './group-commit.ts'
-import { films } from './migrations/0001-films.ts'
-import { createSqliteDialect, openConnection } from './sqlite.ts'
+import type { Database, DatabaseLocation } from './database.ts'
+import { migrate } from './migrate.ts'
+import { openPostgres } from './postgres.ts'
+import { openSqlite } from './sqlite-database.ts'
 import type { Tables } from './tables.ts'
-import { type Commit, type Dialect, statement } from './unit.ts'
+import { type Statement, statement } from './unit.ts'
 import { createWatch, readFailure, watchCommits } from './watch.ts'
 
-export interface Database {
-  /** Reads only: its connection cannot write. */
-  readonly reader: Kysely<Tables>
-  readonly commit: Commit
-  /** Resolves when a durable write and a read went through just now, else rejects with the reason. */
-  probe(): Promise<void>
-  close(): Promise<void>
+export { type Database, DatabaseError, type DatabaseLocation } from './database.ts'
+
+export interface DatabaseOptions extends DatabaseLocation {
+  readonly observe?: Observe
 }
 
-/** Opens, and migrates to the newest schema, the SQLite file in `dataDir`. The folder must exist. */
-export const openDatabase = async (dataDir: string, observe: Observe = () => undefined): Promise<Database> => {
-  const file = join(dataDir, 'filmgate.db')
-  await migrate(file)
-  const writer = await openGroupCommit(file)
-  const commit = watchCommits(writer.commit, createWatch('sqlite writes', observe))
-  const reads = createWatch('sqlite reads', observe)
-  const reader = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, true), readFailure(reads)) })
-  const step = (by: 1 | -1) =>
-    statement(
-      reader
-        .updateTable('catalogue')
-        .set((e) => ({ films: e('films', '+', by) }))
-        .compile(),
-      1,
-    )
-  // There and back again: a page that ends as it began, within one statement, would never reach the disk and prove nothing.
-  const probe = [step(1), step(-1)]
+/** Opens the database and migrates it to the newest schema. Throws a `DatabaseError` where it cannot be used as it is configured. */
+export const openDatabase = async ({ observe = () => undefined, ...location }: DatabaseOptions): Promise<Database> => {
+  await migrate(location)
+  const name = location.url === 'sqlite' ? 'sqlite' : 'postgres'
+  const reads = createWatch(`${name} reads`, observe)
+  const open = name === 'sqlite' ? openSqlite : openPostgres
+  const opened = await open(location, readFailure(reads))
+  const commit = watchCommits(opened.commit, createWatch(`${name} writes`, observe))
+  const { reader } = opened
+  const probe = compileProbe(reader)
   return {
-    reader,
+    ...opened,
     commit,
     probe: async () => {
       const outcome = await commit(probe)
@@ -47,23 +34,18 @@ export const openDatabase = async (dataDir: string, observe: Observe = () => und
       await reader.selectFrom('film').selectAll().where('slot', '=', 1).execute()
       reads.worked()
     },
-    close: async () => {
-      await reader.destroy()
-      await writer.close()
-    },
   }
 }
 
-const migrationsFor = (dialect: Dialect) => ({ '0001-films': films(dialect) })
-
-/** A file written by a newer program is refused by the migrator: it knows a migration that is not here. */
-const migrate = async (file: string): Promise<void> => {
-  const db = new Kysely<Tables>({ dialect: createSqliteDialect(openConnection(file, false)) })
-  try {
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor('sqlite') } })
-    const { error } = await migrator.migrateToLatest()
-    if (error) throw error
-  } finally {
-    await db.destroy()
-  }
+/** There and back again: a page that ends as it began, within one statement, would never reach the disk and prove nothing. */
+const compileProbe = (reader: Kysely<Tables>): readonly Statement[] => {
+  const step = (by: 1 | -1): Statement =>
+    statement(
+      reader
+        .updateTable('catalogue')
+        .set((e) => ({ films: e('films', '+', by) }))
+        .compile(),
+      1,
+    )
+  return [step(1), step(-1)]
 }

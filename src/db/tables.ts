@@ -6,6 +6,7 @@ export interface Tables {
   vote: VoteTable
   catalogue: CatalogueTable
   api_key: ApiKeyTable
+  installation: InstallationTable
 }
 
 export interface FilmTable {
@@ -53,4 +54,11 @@ export interface ApiKeyTable {
   scopes: string
   created_at: number
   revoked_at: number | null
+}
+
+/** One row, once the first instance has started: what all instances on one database must agree on. */
+export interface InstallationTable {
+  id: number
+  /** HKDF of the master key under a label of its own: two instances with different keys would count one voter twice. */
+  key_check: string
 }

@@ -1,10 +1,10 @@
-import type { Kysely } from 'kysely'
+import type { CompiledQuery, Kysely } from 'kysely'
 
 import { isPermission, type Permission } from '../../core/access.ts'
 import type { Principal } from '../../core/request.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
-import { statement, template } from '../../db/unit.ts'
+import { type Statement, statement, template } from '../../db/unit.ts'
 import { written } from '../written.ts'
 
 export interface StoredKey {
@@ -21,23 +21,28 @@ export interface NewKey extends StoredKey {
 export interface ApiKeyRepository {
   /** A key that is not revoked. */
   byId(id: string): Promise<StoredKey | undefined>
+  /** The oldest key of a subject that is not revoked. */
+  oldestOf(subject: string): Promise<StoredKey | undefined>
+  add(key: NewKey): Promise<void>
   /** Stores a key and revokes whatever other keys the subject had. */
   replaceAll(key: NewKey): Promise<void>
 }
 
 export const createApiKeyRepository = ({ reader, commit }: Database, epochMs: () => number): ApiKeyRepository => {
   const queries = compileQueries(reader)
+  const find = async (query: CompiledQuery): Promise<StoredKey | undefined> => {
+    const [row] = (await reader.executeQuery<KeyRow>(query)).rows
+    return row && { id: row.id, subject: row.subject, secretHash: row.secret_hash, permissions: parseScopes(row.scopes) }
+  }
+  const insertion = ({ id, subject, name, secretHash, permissions }: NewKey, at: number): Statement =>
+    statement(queries.insert({ id, subject, name, hash: secretHash, scopes: [...permissions].join(' '), at }), 1)
   return {
-    byId: async (id) => {
-      const { rows } = await reader.executeQuery<KeyRow>(queries.byId({ id }))
-      const [row] = rows
-      return row && { id: row.id, subject: row.subject, secretHash: row.secret_hash, permissions: parseScopes(row.scopes) }
-    },
+    byId: (id) => find(queries.byId({ id })),
+    oldestOf: (subject) => find(queries.oldestOf({ subject })),
+    add: async (key) => void written(await commit([insertion(key, epochMs())])),
     replaceAll: async (key) => {
       const at = epochMs()
-      const scopes = [...key.permissions].join(' ')
-      const insert = queries.insert({ id: key.id, subject: key.subject, name: key.name, hash: key.secretHash, scopes, at })
-      written(await commit([statement(queries.revokeAll({ subject: key.subject, at })), statement(insert, 1)]))
+      written(await commit([statement(queries.revokeAll({ subject: key.subject, at })), insertion(key, at)]))
     },
   }
 }
@@ -62,16 +67,20 @@ export const createKeyLookup =
 /** A word that is no permission of this program grants nothing. */
 const parseScopes = (scopes: string): ReadonlySet<Permission> => new Set(scopes.split(' ').filter(isPermission))
 
-const compileQueries = (db: Kysely<Tables>) => ({
-  byId: template<{ id: string }>(['id'], ({ id }) =>
-    db.selectFrom('api_key').select(['id', 'subject', 'secret_hash', 'scopes']).where('id', '=', id).where('revoked_at', 'is', null),
-  ),
-  revokeAll: template<{ subject: string; at: number }>(['subject', 'at'], ({ subject, at }) =>
-    db.updateTable('api_key').set({ revoked_at: at }).where('subject', '=', subject).where('revoked_at', 'is', null),
-  ),
-  insert: template<{ id: string; subject: string; name: string; hash: string; scopes: string; at: number }>(
-    ['id', 'subject', 'name', 'hash', 'scopes', 'at'],
-    ({ id, subject, name, hash, scopes, at }) =>
-      db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, revoked_at: null }),
-  ),
-})
+const compileQueries = (db: Kysely<Tables>) => {
+  const active = db.selectFrom('api_key').select(['id', 'subject', 'secret_hash', 'scopes']).where('revoked_at', 'is', null)
+  return {
+    byId: template<{ id: string }>(['id'], ({ id }) => active.where('id', '=', id)),
+    oldestOf: template<{ subject: string }>(['subject'], ({ subject }) =>
+      active.where('subject', '=', subject).orderBy('created_at').orderBy('id').limit(1),
+    ),
+    revokeAll: template<{ subject: string; at: number }>(['subject', 'at'], ({ subject, at }) =>
+      db.updateTable('api_key').set({ revoked_at: at }).where('subject', '=', subject).where('revoked_at', 'is', null),
+    ),
+    insert: template<{ id: string; subject: string; name: string; hash: string; scopes: string; at: number }>(
+      ['id', 'subject', 'name', 'hash', 'scopes', 'at'],
+      ({ id, subject, name, hash, scopes, at }) =>
+        db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, revoked_at: null }),
+    ),
+  }
+}

@@ -1,14 +1,17 @@
-import { randomFillSync } from 'node:crypto'
-
 import { Problem } from '../../core/errors.ts'
+import { randomSlots } from './random-slots.ts'
 import type { Film } from './schema.ts'
 
 /** How many films are fetched at once under load: a query's fixed cost is then shared by many answers. */
 const largeBatch = 512
 /** How many where requests are rare: what is not used within `maxAgeMs` is thrown away. */
 const smallBatch = 8
+/** When so few are left of a large batch, the next is asked for: a database at the end of a network answers before they are gone. */
+const fetchAheadAt = 256
 /** Bounds how long another process's write (a second instance, the command line) can go unseen. */
 const maxAgeMs = 1000
+/** The same while removals are not announced: as good as read on demand, and still shared by what comes at the same moment. */
+const unannouncedMaxAgeMs = 10
 
 interface Sources {
   count(): Promise<number>
@@ -16,6 +19,8 @@ interface Sources {
   byId(id: number): Promise<Film | undefined>
   /** Milliseconds, monotonic. */
   now(): number
+  /** Whether a film that another instance removes is announced here: otherwise nothing may be kept. */
+  isAnnounced(): boolean
 }
 
 export interface Picks {
@@ -38,11 +43,24 @@ export interface Picks {
  */
 export const createPicks = (sources: Sources): Picks => new BatchedPicks(sources)
 
+interface Pick {
+  readonly film: Film
+  readonly json: string
+}
+
+/** What one query brought. `stale` holds the ids of films that changed since. */
+interface Batch {
+  readonly picks: Pick[]
+  readonly stale: Set<number>
+  readonly fetchedAt: number
+}
+
+const nothing = (): Batch => ({ picks: [], stale: new Set(), fetchedAt: -Infinity })
+
 class BatchedPicks implements Picks {
   readonly #sources: Sources
-  #ready: Ready[] = []
-  #stale = new Set<number>()
-  #fetchedAt = -Infinity
+  #current = nothing()
+  #spare = nothing()
   #batchSize = smallBatch
   /** Counts what makes earlier batches worthless. */
   #generation = 0
@@ -55,64 +73,89 @@ class BatchedPicks implements Picks {
   }
 
   take(): Film | undefined {
+    this.#expire()
     return this.#takeReady()?.film
   }
 
   takeJson(): string | undefined {
+    this.#expire()
     return this.#takeReady()?.json
   }
 
   async next(): Promise<Film | undefined> {
+    this.#expire()
     // A round without a film met a batch that others emptied or a write outdated; the bound is for writers that never pause.
     for (let round = 0; round < 1000; round++) {
-      const film = this.take() ?? (await this.#outdated())
+      const film = this.#takeReady()?.film ?? (await this.#outdated())
       if (film) return film
-      if (this.#ready.length > 0) continue
-      this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined))
-      if ((await this.#fetching) === 0) return undefined
+      if (this.#current.picks.length > 0) continue
+      // No look at the age behind this: whoever waited for the batch asked before it was read, however long the database took.
+      if ((await this.#fetch()) === 0) return undefined
     }
     throw new Problem('temporary_reduced_capacity', { detail: 'The catalogue is changing too fast. Try again.', retryAfterSeconds: 1 })
   }
 
   refresh(id: number): void {
-    this.#stale.add(id)
+    this.#current.stale.add(id)
+    this.#spare.stale.add(id)
     this.#changedMeanwhile.add(id)
   }
 
   forgetAll(): void {
     this.#generation++
-    this.#ready = []
+    this.#current = nothing()
+    this.#spare = nothing()
   }
 
-  #takeReady(): Ready | undefined {
-    this.#expire()
-    const pick = this.#ready.at(-1)
-    if (pick === undefined || (this.#stale.size > 0 && this.#stale.has(pick.film.id))) return undefined
-    this.#ready.pop()
-    if (this.#ready.length === 0) this.#batchSize = largeBatch
+  #takeReady(): Pick | undefined {
+    if (this.#current.picks.length === 0) this.#turn()
+    const { picks, stale } = this.#current
+    const pick = picks.at(-1)
+    if (pick === undefined || (stale.size > 0 && stale.has(pick.film.id))) return undefined
+    picks.pop()
+    if (picks.length === 0) this.#batchSize = largeBatch
+    if (picks.length === fetchAheadAt) this.#fetchAhead()
     return pick
   }
 
+  #turn(): void {
+    this.#current = this.#spare
+    this.#spare = nothing()
+  }
+
   #expire(): void {
-    if (this.#sources.now() - this.#fetchedAt <= maxAgeMs) return
+    const { now, isAnnounced } = this.#sources
+    const oldest = now() - (isAnnounced() ? maxAgeMs : unannouncedMaxAgeMs)
+    if (this.#spare.fetchedAt < oldest) this.#spare = nothing()
+    if (this.#current.fetchedAt >= oldest) return
     // Much left over: requests are rare, and fetching many would be waste.
-    if (this.#ready.length > this.#batchSize / 2) this.#batchSize = smallBatch
-    this.#ready = []
+    if (this.#current.picks.length > this.#batchSize / 2) this.#batchSize = smallBatch
+    this.#turn()
   }
 
   /** The next pick as it is now, where `take` would not give it because it was voted on. */
   async #outdated(): Promise<Film | undefined> {
-    const outdated = this.#ready.pop()
+    const outdated = this.#current.picks.pop()
     if (outdated === undefined) return undefined
     const asOf = this.#generation
     const current = await this.#sources.byId(outdated.film.id)
     return asOf === this.#generation ? current : undefined
   }
 
-  /** Resolves with the number of films there are. */
-  async #fetch(): Promise<number> {
+  #fetchAhead(): void {
+    // A failure is met again, and told, by the request that finds nothing ready.
+    if (this.#spare.picks.length === 0) this.#fetch().catch(() => undefined)
+  }
+
+  /** Resolves with the number of films there are, when a batch is ready or was outdated on its way. */
+  #fetch(): Promise<number> {
+    this.#fetching ??= this.#fetchBatch().finally(() => (this.#fetching = undefined))
+    return this.#fetching
+  }
+
+  async #fetchBatch(): Promise<number> {
     const asOf = this.#generation
-    const startedAt = this.#sources.now()
+    const fetchedAt = this.#sources.now()
     this.#changedMeanwhile = new Set()
     const count = await this.#sources.count()
     if (count === 0) return 0
@@ -120,32 +163,16 @@ class BatchedPicks implements Picks {
     const rows = await this.#sources.bySlots(slots)
     // A film added or deleted meanwhile: these picks may hold what must not come again.
     if (asOf !== this.#generation) return count
-    const bySlot = new Map(rows.map((row) => [row.slot, toReady(row)]))
-    this.#ready = slots.map((slot) => bySlot.get(slot)).filter((pick) => pick !== undefined)
-    this.#stale = this.#changedMeanwhile
-    this.#fetchedAt = startedAt
+    const bySlot = new Map(rows.map((row) => [row.slot, toPick(row)]))
+    const picks = slots.map((slot) => bySlot.get(slot)).filter((pick) => pick !== undefined)
+    this.#spare = { picks, stale: this.#changedMeanwhile, fetchedAt }
     return count
   }
 }
 
-interface Ready {
-  readonly film: Film
-  readonly json: string
-}
-
 /** Member by member, so that nothing else of a row can ever reach an answer. */
-const toReady = (row: Film): Ready => {
+const toPick = (row: Film): Pick => {
   const { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes } = row
   const film = { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes }
   return { film, json: JSON.stringify(film) }
-}
-
-/** Independent, uniform draws from 1 to `count`, from one call for random bits: those past the last whole multiple of `count` are drawn again. */
-const randomSlots = (length: number, count: number): number[] => {
-  const limit = 2 ** 32 - (2 ** 32 % count)
-  const slots: number[] = []
-  while (slots.length < length) {
-    for (const bits of randomFillSync(new Uint32Array(length))) if (bits < limit && slots.length < length) slots.push(1 + (bits % count))
-  }
-  return slots
 }

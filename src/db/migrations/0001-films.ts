@@ -16,8 +16,8 @@ export const films = (dialect: Dialect): Migration => ({
 
 type Table = CreateTableBuilder<string, string>
 
-/** Epoch milliseconds need more than PostgreSQL's 32-bit integer; a STRICT table of SQLite knows no bigint. */
-const moment = { sqlite: 'integer', postgres: 'bigint' } as const
+/** Epoch milliseconds, and ids of up to 15 digits that clients ask for, need more than PostgreSQL's 32-bit integer; a STRICT table of SQLite knows no bigint. */
+const wide = { sqlite: 'integer', postgres: 'bigint' } as const
 const real = { sqlite: 'real', postgres: 'double precision' } as const
 
 /** STRICT makes SQLite hold the column types; PostgreSQL always does. */
@@ -26,7 +26,9 @@ const create = (dialect: Dialect, table: Table, sqliteExtra = ''): Promise<void>
 
 const filmTable = (dialect: Dialect, table: Table): Table =>
   table
-    .addColumn('id', 'integer', (c) => (dialect === 'sqlite' ? c.primaryKey().autoIncrement() : c.primaryKey().generatedAlwaysAsIdentity()))
+    .addColumn('id', wide[dialect], (c) =>
+      dialect === 'sqlite' ? c.primaryKey().autoIncrement() : c.primaryKey().generatedAlwaysAsIdentity(),
+    )
     .addColumn('slot', 'integer', (c) => c.notNull().unique())
     .addColumn('name', 'text', (c) => c.notNull())
     .addColumn('studio', 'text')
@@ -42,18 +44,18 @@ const filmTable = (dialect: Dialect, table: Table): Table =>
 
 const voteTable = (dialect: Dialect, table: Table): Table =>
   table
-    .addColumn('film_id', 'integer', (c) => c.notNull().references('film.id').onDelete('cascade'))
+    .addColumn('film_id', wide[dialect], (c) => c.notNull().references('film.id').onDelete('cascade'))
     .addColumn('voter', 'text', (c) => c.notNull())
     .addColumn('value', 'integer', (c) => c.notNull().check(sql`value in (-1, 1)`))
     .addColumn('previous', 'integer', (c) => c.notNull().check(sql`previous in (-1, 0, 1)`))
-    .addColumn('voted_at', moment[dialect], (c) => c.notNull())
+    .addColumn('voted_at', wide[dialect], (c) => c.notNull())
     .addPrimaryKeyConstraint('vote_key', ['film_id', 'voter'])
 
 const catalogueTable = (dialect: Dialect, table: Table): Table =>
   table
     .addColumn('id', 'integer', (c) => c.primaryKey().check(sql`id = 1`))
     .addColumn('films', 'integer', (c) => c.notNull().check(sql`films >= 0`))
-    .addColumn('filled_at', moment[dialect])
+    .addColumn('filled_at', wide[dialect])
 
 const apiKeyTable = (dialect: Dialect, table: Table): Table =>
   table
@@ -62,5 +64,5 @@ const apiKeyTable = (dialect: Dialect, table: Table): Table =>
     .addColumn('name', 'text', (c) => c.notNull())
     .addColumn('secret_hash', 'text', (c) => c.notNull())
     .addColumn('scopes', 'text', (c) => c.notNull())
-    .addColumn('created_at', moment[dialect], (c) => c.notNull())
-    .addColumn('revoked_at', moment[dialect])
+    .addColumn('created_at', wide[dialect], (c) => c.notNull())
+    .addColumn('revoked_at', wide[dialect])

@@ -1,0 +1,39 @@
+import type { Kysely } from 'kysely'
+
+import type { Channel } from './channel.ts'
+import type { Tables } from './tables.ts'
+import type { Commit } from './unit.ts'
+
+/** What a dialect opens. */
+export interface OpenedDialect {
+  /** Reads only: its connection cannot write. */
+  readonly reader: Kysely<Tables>
+  readonly commit: Commit
+  readonly channel: Channel
+  /** What an operator should know about how it is connected, in sentences without secrets. */
+  readonly warnings: readonly string[]
+  close(): Promise<void>
+}
+
+export interface Database extends OpenedDialect {
+  /** Resolves when a durable write and a read went through just now, else rejects with the reason. */
+  probe(): Promise<void>
+}
+
+export interface DatabaseLocation {
+  /** `sqlite`, the file filmgate.db in `dataDir`, or `postgres://…`. */
+  readonly url: string
+  /** Must exist. */
+  readonly dataDir: string
+}
+
+/** The database cannot be used as it is configured; the message is the end of a sentence that starts with the key, and holds no password. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError'
+  readonly key: 'database.url' | 'data.dir'
+
+  constructor({ url }: Pick<DatabaseLocation, 'url'>, message: string, cause?: unknown) {
+    super(message, { cause })
+    this.key = url === 'sqlite' ? 'data.dir' : 'database.url'
+  }
+}

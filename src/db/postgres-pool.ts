@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+
+import type pg from 'pg'
+
+import type { PostgresAddress } from './postgres-url.ts'
+
+/** A client that gets no answer from the store within this time is refused (503); waiting for a free connection is part of it. */
+export const storageDeadlineMs = 5000
+const connectMs = 1500
+/** On the server: what nobody waits for any more shall not hold locks. Shorter than the time that is left after a wait for a connection. */
+const statementMs = 3000
+const lockMs = 2500
+const idleMs = 30_000
+/** So that connections find their way to another server after its name has moved. */
+const maxLifetimeSeconds = 1800
+/** More than this many waiting means that the store is far behind: refusing at once is kinder than an answer after the deadline. */
+const maxWaiting = 5000
+
+export interface PoolOptions {
+  readonly address: PostgresAddress
+  readonly max: number
+  readonly readOnly: boolean
+}
+
+/** A connection lent by the pool; `broken` closes it instead of lending it again. */
+export interface Lent {
+  query(sql: string, parameters: readonly unknown[], deadlineMs: number): Promise<pg.QueryResult<Record<string, unknown>>>
+  release(broken: boolean): void
+}
+
+export interface PostgresPool {
+  /** Rejects when no connection comes free or can be made within 1.5 s. */
+  lend(): Promise<Lent>
+  end(): Promise<void>
+}
+
+/** Loaded only when it is configured: embedded SQLite needs nothing of it. */
+export const loadDriver = async (): Promise<typeof pg> => {
+  try {
+    return (await import('pg')).default
+  } catch (error) {
+    throw new Error('PostgreSQL needs the package pg: npm install pg', { cause: error })
+  }
+}
+
+export const connectionOptions = (address: PostgresAddress): pg.ClientConfig => ({
+  ...address,
+  application_name: 'filmgate',
+  connectionTimeoutMillis: connectMs,
+  keepAlive: true,
+})
+
+export const openPool = (driver: typeof pg, { address, max, readOnly }: PoolOptions): PostgresPool => {
+  const pool = new driver.Pool({
+    ...connectionOptions(address),
+    max,
+    // Statements are sent without waiting for the answer to the one before.
+    pipeline: true,
+    statement_timeout: statementMs,
+    lock_timeout: lockMs,
+    idle_in_transaction_session_timeout: storageDeadlineMs,
+    idleTimeoutMillis: idleMs,
+    maxLifetimeSeconds,
+    types: createTypes(driver),
+    onConnect: readOnly ? setReadOnly : setDurable,
+  })
+  // A connection that breaks while nobody uses it: the pool replaces it. Without a listener the event would end the process.
+  pool.on('error', () => undefined)
+  const nameOf = createNames()
+  return {
+    lend: async () => {
+      if (pool.waitingCount >= maxWaiting) throw new Error('too many are waiting for a connection')
+      const client = await pool.connect()
+      // The client emits what befalls it between two queries; the next query, or this one, rejects with the same.
+      client.on('error', ignore)
+      return {
+        query: (text, values, deadlineMs) =>
+          client.query<Record<string, unknown>>(timed({ ...nameOf(text), text, values: [...values] }, deadlineMs)),
+        release: (broken) => {
+          client.off('error', ignore)
+          client.release(broken)
+        },
+      }
+    },
+    end: () => pool.end(),
+  }
+}
+
+/** `query_timeout` of a single query is missing in the published types; the connection is closed when it is over. */
+export const timed = (query: pg.QueryConfig, deadlineMs: number): pg.QueryConfig =>
+  Object.assign(query, { query_timeout: Math.max(1, deadlineMs - performance.now()) })
+
+const ignore = (): void => undefined
+
+const setReadOnly = async (client: pg.ClientBase): Promise<void> => {
+  await client.query('set default_transaction_read_only = on')
+}
+
+/** Where the server's default is off, a commit returns before it is on the disk, and an acknowledged write could be lost. */
+const setDurable = async (client: pg.ClientBase): Promise<void> => {
+  await client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'")
+}
+
+/** int8 and numeric come as text; all of ours fit a double exactly (ids and counts below 2^53, epoch milliseconds). */
+const createTypes = (driver: typeof pg): pg.CustomTypesConfig => {
+  const asNumber: ReadonlySet<number> = new Set([driver.types.builtins.INT8, driver.types.builtins.NUMERIC])
+  return {
+    getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+      asNumber.has(oid) && format !== 'binary' ? Number : driver.types.getTypeParser(oid, format as 'text'),
+  }
+}
+
+/** Parsed and planned once for each connection. Bounded: texts that are long or come late in great variety go unnamed. */
+const createNames = (): ((sql: string) => { readonly name?: string }) => {
+  const known = new Map<string, { readonly name?: string }>()
+  return (sql) => {
+    const found = known.get(sql)
+    if (found) return found
+    if (known.size >= 200 || sql.length > 50_000) return {}
+    const named = { name: createHash('sha256').update(sql).digest('base64url').slice(0, 22) }
+    known.set(sql, named)
+    return named
+  }
+}

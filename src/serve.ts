@@ -46,7 +46,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   const sink = openLogSink(1)
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
-  const { database, films, votes, keys, masterKey, starterKeyPath, dataDir } = await openStores({ config, clock, observe, print })
+  const { database, films, votes, keys, masterKey, starterKeyPath, databaseDir } = await openStores({ config, clock, observe, print })
   const limiterStore = createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients })
   const warnings: string[] = []
   const warn = (warning: string): void => {
@@ -69,7 +69,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
   refuseUnknownRoutes(config, app.routes)
-  const opsApp = await buildOpsApp({ config, clock, log, observe, database, dataDir, warnings: () => warnings })
+  const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, warnings: () => warnings })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
   observe({ event: 'sys_startup', address })

@@ -74,7 +74,7 @@ const app = await buildApp({
   lookupKey: createKeyLookup(keys),
   onUntrustedProxy: () => undefined,
 })
-const ops = await buildOpsApp({ config, clock, log, observe: log.event, database, dataDir: folder, warnings: () => [] })
+const ops = await buildOpsApp({ config, clock, log, observe: log.event, database, databaseDir: folder, warnings: () => [] })
 after(async () => {
   await app.server.close()
   await ops.close()

@@ -72,27 +72,31 @@ const readState = async (db: Kysely<unknown>, known: readonly string[]): Promise
 const migrationLockMs = 60_000
 
 const withSchemaConnection = async <T>(location: DatabaseLocation, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> => {
-  const db = location.url === 'sqlite' ? openSqliteForSchema(location) : await openPostgresForSchema(location)
+  const isFile = location.url === 'sqlite'
   try {
+    await using db = isFile ? openSqliteForSchema(location) : await openPostgresForSchema(location)
     return await work(db)
-  } finally {
-    await db.destroy()
+  } catch (error) {
+    throw isFile ? error : explainConnectFailure(location, error)
   }
 }
 
-const openSqliteForSchema = (location: DatabaseLocation): Kysely<unknown> =>
-  new Kysely({ dialect: createSqliteDialect(openConnection(sqliteFile(location), false)) })
+const openSqliteForSchema = (location: DatabaseLocation): Kysely<unknown> => {
+  try {
+    return new Kysely({ dialect: createSqliteDialect(openConnection(sqliteFile(location), false)) })
+  } catch (error) {
+    throw new DatabaseError(
+      location,
+      `holds a filmgate.db that cannot be opened: ${error instanceof Error ? error.message : 'unknown error'}`,
+      error,
+    )
+  }
+}
 
 /** Without the time-outs of the request path: a migration may take its time. */
 const openPostgresForSchema = async (location: DatabaseLocation): Promise<Kysely<unknown>> => {
   const driver = await loadDriver()
-  try {
-    const address = parsePostgresUrl(location.url)
-    const pool = new driver.Pool({ ...connectionOptions(address), max: 1, lock_timeout: migrationLockMs })
-    pool.on('error', () => undefined)
-    ;(await pool.connect()).release()
-    return new Kysely({ dialect: new PostgresDialect({ pool }) })
-  } catch (error) {
-    throw explainConnectFailure(location, error)
-  }
+  const pool = new driver.Pool({ ...connectionOptions(parsePostgresUrl(location.url)), max: 1, lock_timeout: migrationLockMs })
+  pool.on('error', () => undefined)
+  return new Kysely({ dialect: new PostgresDialect({ pool }) })
 }

@@ -12,6 +12,7 @@ const reasons: readonly (readonly [code: RegExp, meaning: string])[] = [
   [/^3D000$/, 'there is no such database. Create it with createdb'],
   [/^42501$/, 'this user may not do that. Make it the owner of the database'],
   [/^53300$/, 'the server has no connection left. Raise max_connections, or stop what holds them'],
+  [/^55P03$/, 'another instance has been changing the schema for a minute. Look at what it is doing'],
   [/^57P0/, 'the server is starting or stopping. Try again'],
   [/^25006$/, 'the server takes no writes. Is it a standby?'],
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host'],
@@ -31,6 +32,7 @@ const byMessage: readonly (readonly [message: RegExp, meaning: string])[] = [
 
 /** With the host, never with the password or with text of the server, which may quote anything. */
 export const explainConnectFailure = (location: DatabaseLocation, error: unknown): DatabaseError => {
+  if (error instanceof DatabaseError) return error
   // An address that is tried over IPv6 and IPv4 fails with one error for each.
   const first: unknown = error instanceof AggregateError ? (error.errors[0] as unknown) : error
   const { code, message } = first as { code?: unknown; message?: unknown }

@@ -19,13 +19,15 @@ export const openPostgres = async ({ url }: DatabaseLocation, onReadError: (erro
   const readPool = openPool(driver, { address, max: readers, readOnly: true })
   const reader: OpenedDialect['reader'] = new Kysely({ dialect: new PostgresDialect({ pool: forKysely(readPool, onReadError) }) })
   const channel = openPostgresChannel(driver, address)
+  let closing: Promise<unknown> | undefined
   return {
     reader,
     commit: writer.commit,
     channel,
     warnings: isExposed(address) ? [exposed(describeAddress(address))] : [],
     close: async () => {
-      await Promise.all([channel.close(), writer.close(), reader.destroy()])
+      closing ??= Promise.all([channel.close(), writer.close(), reader.destroy()])
+      await closing
     },
   }
 }

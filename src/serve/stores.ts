@@ -12,7 +12,8 @@ import { type Database, DatabaseError, openDatabase } from '../db/open.ts'
 import { openDataDir } from './data-folder.ts'
 
 export interface Stores {
-  readonly dataDir: string
+  /** The folder in which the database grows; undefined where a server keeps it. */
+  readonly databaseDir: string | undefined
   readonly masterKey: MasterKey
   readonly database: Database
   readonly films: FilmRepository
@@ -41,7 +42,8 @@ export const openStores = async ({ config, clock, observe, print }: StoresOption
   const keys = createApiKeyRepository(database, clock.epochMs)
   const starterKeyPath = await openStarterKey({ dataDir, keys, sharedKey })
   await importStarterFilms(films, print)
-  return { dataDir, masterKey, database, films, votes: createVoteRepository(database, clock.epochMs), keys, starterKeyPath }
+  const votes = createVoteRepository(database, clock.epochMs)
+  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, keys, starterKeyPath }
 }
 
 /** A database that cannot be used is a mistake in the configuration: it is told like one, with the place where it was set. */

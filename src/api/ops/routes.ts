@@ -6,7 +6,8 @@ import type { Database } from '../../db/open.ts'
 
 export interface OpsOptions {
   readonly database: Database
-  readonly dataDir: string
+  /** The folder in which the database grows, or undefined where it is kept elsewhere. */
+  readonly databaseDir: string | undefined
   /** Findings of the process itself that make it worth a look though it serves, such as an untrusted proxy. */
   readonly warnings: () => readonly string[]
 }
@@ -21,13 +22,13 @@ interface Check {
 }
 
 /** For the orchestrator and the operator, on the ops listener alone. */
-export const opsRoutes = (app: FastifyInstance, { database, dataDir, warnings }: OpsOptions): void => {
+export const opsRoutes = (app: FastifyInstance, { database, databaseDir, warnings }: OpsOptions): void => {
   const config = { access: 'public', limits: 'none' } as const
 
   app.get('/livez', { config }, (_request, reply) => reply.send({ status: 'ok' }))
 
   app.get('/readyz', { config }, async (_request, reply) => {
-    const checks = [await usable(database), await disk(dataDir)]
+    const checks = [await usable(database), ...(databaseDir === undefined ? [] : [await disk(databaseDir)])]
     const ok = checks.every((check) => check.ok)
     return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: warnings() })
   })

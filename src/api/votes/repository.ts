@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import type { VoterId } from '../../credentials/voter-id.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
-import { statement, template } from '../../db/unit.ts'
+import { type Commit, type Outcome, statement, template, type Unit } from '../../db/unit.ts'
 import { written } from '../written.ts'
 
 export type VoteValue = 'like' | 'dislike'
@@ -47,11 +47,17 @@ export const createVoteRepository = (database: Database, epochMs: () => number):
           statement(queries.count({ filmId, voter, like, dislike: 1 - like })),
         ]
       })
-      const rows = written(await database.commit(unit))
+      const rows = written(await commitAgain(database.commit, unit))
       // Where there is no such film, the first statement of its pair puts nothing and returns nothing.
       return votes.map((_, i) => rows[2 * i]?.length === 1)
     },
   }
+}
+
+/** Where a film goes between two looks of one statement (a foreign key of PostgreSQL), the unit conflicts; the next time it is seen to be gone. */
+const commitAgain = async (commit: Commit, unit: Unit): Promise<Outcome> => {
+  const outcome = await commit(unit)
+  return outcome.result === 'conflict' ? commit(unit) : outcome
 }
 
 /**

@@ -1,0 +1,43 @@
+import type { JSX } from 'preact'
+
+import type { Film } from './films.ts'
+import { runtimeWords } from './words.ts'
+
+/** Long titles are set smaller; the steps are in styles/film.css. */
+const titleSize = (name: string): 'short' | 'medium' | 'long' => (name.length <= 18 ? 'short' : name.length <= 44 ? 'medium' : 'long')
+
+const facts = ({ studio, year, runtime_min: runtime, rating, likes, dislikes }: Film): readonly (readonly [string, string | null])[] => [
+  ['Year', year === null ? null : String(year)],
+  ['Studio', studio],
+  ['Runtime', runtime === null ? null : runtimeWords(runtime)],
+  ['Rating', rating === null ? null : `${rating} of 10`],
+  ['Likes', String(likes)],
+  ['Dislikes', String(dislikes)],
+]
+
+/** A poster of words. What is not known is left out. */
+export const FilmCard = ({ film }: { readonly film: Film }): JSX.Element => (
+  <article class="card" data-genre={film.genre ?? ''} data-film={film.id} key={film.id} aria-labelledby="film-name">
+    <p class="year" aria-hidden="true">
+      {film.year}
+    </p>
+    <p class="genre">{film.genre ?? 'Film'}</p>
+    <div class="title">
+      <h2 id="film-name" class={`name ${titleSize(film.name)}`}>
+        {film.name}
+      </h2>
+      {film.director !== null && <p class="director">Directed by {film.director}</p>}
+    </div>
+    <dl class="facts">
+      {facts(film).map(
+        ([label, value]) =>
+          value !== null && (
+            <div key={label}>
+              <dt>{label}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
+    </dl>
+  </article>
+)

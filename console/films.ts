@@ -1,0 +1,94 @@
+import { batch, signal } from '@preact/signals'
+
+import { callApi, type Trouble } from './answer.ts'
+import { learn, longWait, untilFree } from './pace.ts'
+
+export interface Film {
+  readonly id: number
+  readonly name: string
+  readonly studio: string | null
+  readonly year: number | null
+  readonly genre: string | null
+  readonly director: string | null
+  readonly runtime_min: number | null
+  readonly rating: number | null
+  readonly likes: number
+  readonly dislikes: number
+}
+
+export type Action = 'like' | 'dislike' | 'next'
+
+interface Receipt {
+  readonly value: 'like' | 'dislike'
+  readonly name: string
+  readonly recorded: boolean
+}
+
+export const film = signal<Film | undefined>(undefined)
+/** What was pressed and is not done yet, be it waiting or on its way. */
+export const pending = signal<Action | undefined>(undefined)
+export const trouble = signal<Trouble | undefined>(undefined)
+/** What became of the last vote. */
+export const receipt = signal<Receipt | undefined>(undefined)
+/** For screen readers. */
+export const announcement = signal('')
+
+/**
+ * Votes on the film that is shown, or not, and shows the next one. Pressed too early it waits its turn, which is a second at most by default;
+ * pressed while another action is under way, or where the wait is long, it does nothing but say so.
+ */
+export const act = async (action: Action): Promise<void> => {
+  const shown = film.value
+  if (pending.value !== undefined || (action !== 'next' && shown === undefined)) return
+  if (longWait.value !== undefined) {
+    announcement.value = 'The quota is used up for now.'
+    return
+  }
+  pending.value = action
+  await untilFree()
+  const first = await send(action, shown)
+  // A reload or another tab was faster by less than a moment: once more, when the server says so.
+  if (first === 429 && longWait.value === undefined) {
+    await untilFree()
+    await send(action, shown)
+  }
+  pending.value = undefined
+}
+
+const send = async (action: Action, shown: Film | undefined): Promise<number> => {
+  const answer = await callApi(action === 'next' ? './' : `./?${action}=${shown?.id}`)
+  batch(() => {
+    learn(answer)
+    // The note that counts down says all that this refusal says.
+    trouble.value = answer.status === 429 ? undefined : answer.trouble
+    if (answer.trouble === undefined) show(action, shown, answer.json as Film & { readonly vote?: { readonly recorded: boolean } })
+    else if (answer.status === 404) film.value = undefined
+  })
+  return answer.status
+}
+
+const show = (action: Action, voted: Film | undefined, next: Film & { readonly vote?: { readonly recorded: boolean } }): void => {
+  receipt.value =
+    action === 'next' || voted === undefined ? undefined : { value: action, name: voted.name, recorded: next.vote?.recorded === true }
+  film.value = next
+  announcement.value = `${receiptWords()}Now: ${filmWords(next)}`
+}
+
+/** Shows a film that is already known, such as one that was just added. */
+export const showFilm = (known: Film): void => {
+  batch(() => {
+    film.value = known
+    receipt.value = undefined
+    trouble.value = undefined
+    announcement.value = `Now: ${filmWords(known)}`
+  })
+}
+
+export const receiptWords = (): string => {
+  if (receipt.value === undefined) return ''
+  const { value, name, recorded } = receipt.value
+  if (!recorded) return `Your ${value} of ${name} was not recorded. `
+  return `${value === 'like' ? 'Liked' : 'Disliked'} ${name}. `
+}
+
+const filmWords = ({ name, studio, year }: Film): string => [name, studio, year].filter((part) => part !== null).join(', ')

@@ -1,0 +1,56 @@
+import { fetchOptions, unreachable } from './answer.ts'
+import type { Call } from './curl.ts'
+import { learn } from './pace.ts'
+import { readQuota } from './rate-limit.ts'
+import { retryAfterOf } from './answer.ts'
+import { bearer } from './key.ts'
+
+export interface RawAnswer {
+  readonly status: string
+  readonly fields: readonly (readonly [string, string])[]
+  readonly body: string
+  /** Whether there is more of the body than is shown. */
+  readonly isCut: boolean
+  readonly bytes: number
+  readonly durationMs: number
+}
+
+/** Characters of a body that are shown; a browser would choke on all of an export. */
+const mostShown = 200_000
+
+/** The address of a path on this server; a sentence where it is none. `//host`, `/\host` and the like name other servers. */
+export const addressOf = (path: string, origin: string): { readonly url: string } | { readonly mistake: string } => {
+  if (!path.startsWith('/')) return { mistake: 'A path begins with a slash, such as /v1/films/1.' }
+  if (!URL.canParse(path, origin)) return { mistake: 'This is not a path.' }
+  const url = new URL(path, origin)
+  if (url.origin !== origin) return { mistake: 'Calls go to this server alone.' }
+  // A fragment is never sent.
+  url.hash = ''
+  return { url: url.href }
+}
+
+/** Sends a call as it stands. Throws an Error that says for people why no answer can be shown. */
+export const sendRaw = async ({ method, url, body }: Call, key: string | undefined): Promise<RawAnswer> => {
+  const headers = { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...(key === undefined ? {} : bearer(key)) }
+  const startedMs = performance.now()
+  const response = await fetch(url, { ...fetchOptions, method, headers, ...(body === undefined ? {} : { body }) }).catch(() => {
+    throw new Error(unreachable.detail)
+  })
+  if (response.type === 'opaqueredirect')
+    throw new Error('The answer is a redirect. It is not followed, and a browser shows nothing else of it.')
+  const content = await response.arrayBuffer().catch(() => {
+    throw new Error('The connection ended before the answer did.')
+  })
+  const text = new TextDecoder().decode(content)
+  // With a key the quota is that of the key's owner, and the ring is about the films that this page asks for without one.
+  if (key === undefined && method !== 'POST' && new URL(url).pathname === '/')
+    learn({ status: response.status, quota: readQuota(response.headers), retryAfter: retryAfterOf(response.headers) })
+  return {
+    status: `${response.status} ${response.statusText}`.trim(),
+    fields: [...response.headers],
+    body: text.slice(0, mostShown),
+    isCut: text.length > mostShown,
+    bytes: content.byteLength,
+    durationMs: performance.now() - startedMs,
+  }
+}

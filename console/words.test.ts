@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { duration, runtimeWords, windowWords } from './words.ts'
+
+test('durations in at most two units', () => {
+  const expected: readonly [number, string][] = [
+    [-1, '0 s'],
+    [0, '0 s'],
+    [0.2, '1 s'],
+    [59, '59 s'],
+    [60, '1 min'],
+    [725, '12 min 5 s'],
+    [3600, '1 h'],
+    [3605, '1 h'],
+    [7500, '2 h 5 min'],
+    [86_400, '1 d'],
+    [90_000, '1 d 1 h'],
+  ]
+  for (const [seconds, words] of expected) assert.equal(duration(seconds), words)
+  assert.equal(runtimeWords(102), '1 h 42 min')
+})
+
+test('windows as people say them', () => {
+  assert.deepEqual([1, 60, 3600, 86_400].map(windowWords), ['this second', 'this minute', 'this hour', 'today'])
+  assert.deepEqual([5, 900, 7200].map(windowWords), ['in 5 seconds', 'in 15 minutes', 'in 2 hours'])
+})

@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+
+import type { FastifyInstance } from 'fastify'
+
+import { entityTag, matchesTag } from '../entity-tag.ts'
+import { NoQuery } from '../films/schema.ts'
+
+export interface PageRoutesOptions {
+  /** The folder that Vite wrote; the package's own by default. */
+  readonly folder?: string
+  /** Told once, at the start, when the page is not there. */
+  readonly warn: (message: string) => void
+}
+
+interface PageFile {
+  readonly url: string
+  readonly content: Buffer
+  readonly mediaType: string
+  /** Both may be kept by anybody: they are the same for everyone. */
+  readonly cacheControl: string
+  readonly fields: Readonly<Record<string, string>>
+}
+
+/** The same from src/ and from dist/: both lie beside each other in the package. */
+const builtFolder = join(import.meta.dirname, '../../../dist/console')
+
+const mediaTypes: Readonly<Record<string, string>> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
+
+/**
+ * What the page may do: run and load what came from here, and talk to here. `require-trusted-types-for` with no policy at all turns every
+ * way of making markup or script from text into an error (W3C Trusted Types), so a film's name stays text even where the page has a bug.
+ */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+  "form-action 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ')
+
+/**
+ * The page at /index.html and its assets, each file a route of its own, read once: no path of a client ever reaches the file system.
+ * They count in `total` alone. Without a build (an install without development dependencies) there are no routes, and the API serves on.
+ */
+export const pageRoutes = (app: FastifyInstance, { folder = builtFolder, warn }: PageRoutesOptions): void => {
+  const files = readPage(folder)
+  if (files.length === 0) warn('the page is not built, so /index.html is not there; "npm run prepare" builds it where Vite is installed')
+  for (const file of files) addFile(app, file)
+}
+
+const addFile = (app: FastifyInstance, { url, content, mediaType, cacheControl, fields }: PageFile): void => {
+  const etag = entityTag(content)
+  app.get(
+    url,
+    { schema: { hide: true, querystring: NoQuery }, config: { access: 'public', limits: 'none', produces: mediaType } },
+    (request, reply) => {
+      // A 304 renews the stored fields (RFC 9111 section 4.3.4): without the page's own policy the API's would take its place.
+      void reply.headers({ ...fields, etag, 'cache-control': request.principal === null ? cacheControl : 'no-store' })
+      if (matchesTag(request.headers['if-none-match'], etag)) return reply.code(304).send()
+      return reply.type(mediaType === 'image/svg+xml' ? mediaType : `${mediaType}; charset=utf-8`).send(content)
+    },
+  )
+}
+
+/** All files or, where there is no index.html, none. The name of an asset holds a digest of its content, so it never changes. */
+const readPage = (folder: string): PageFile[] => {
+  const index = readIfThere(join(folder, 'index.html'))
+  if (index === undefined) return []
+  const assets = readdirSync(join(folder, 'assets')).map((name): PageFile => {
+    const mediaType = mediaTypes[extname(name)]
+    if (mediaType === undefined || !/^[\w.-]+$/.test(name)) throw new Error(`the page has a file that it may not have: assets/${name}`)
+    const content = readFileSync(join(folder, 'assets', name))
+    return { url: `/assets/${name}`, content, mediaType, cacheControl: 'public, max-age=31536000, immutable', fields: {} }
+  })
+  const fields = { 'content-security-policy': contentSecurityPolicy }
+  return [{ url: '/index.html', content: index, mediaType: 'text/html', cacheControl: 'no-cache', fields }, ...assets]
+}
+
+const readIfThere = (path: string): Buffer | undefined => {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

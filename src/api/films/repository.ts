@@ -3,7 +3,7 @@ import type { CompiledQuery, Kysely } from 'kysely'
 import type { Clock } from '../../core/clock.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
-import { statement, template } from '../../db/unit.ts'
+import { type Statement, statement, template } from '../../db/unit.ts'
 import { written } from '../written.ts'
 import { normaliseFilm, type StoredFilm } from './normalise.ts'
 import { type Picks, createPicks } from './picks.ts'
@@ -14,6 +14,8 @@ export interface FilmRepository {
   byId(id: number): Promise<Film | undefined>
   /** Durable when it resolves. Names and the other texts are stored in NFC. */
   add(film: NewFilm): Promise<Film>
+  /** All or none of them, durable when it resolves; each is a film of its own, whatever is there already. */
+  addMany(films: readonly StoredFilm[]): Promise<void>
   /** False when there is no such film. */
   remove(id: number): Promise<boolean>
   /** Whether there never was a film. */
@@ -22,10 +24,10 @@ export interface FilmRepository {
   seed(films: readonly NewFilm[]): Promise<boolean>
 }
 
-const columns = ['id', 'name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating', 'likes', 'dislikes'] as const
+export const columns = ['id', 'name', 'studio', 'year', 'genre', 'director', 'runtime_min', 'rating', 'likes', 'dislikes'] as const
 
 export const createFilmRepository = (database: Database, clock: Clock): FilmRepository => {
-  const { reader, commit } = database
+  const { reader, commit, channel } = database
   const queries = compileQueries(reader)
 
   const byId = async (id: number): Promise<Film | undefined> => (await reader.executeQuery<Film>(queries.byId({ id }))).rows[0]
@@ -33,19 +35,28 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
   const picks = createPicks({
     byId,
     now: clock.monotonicMs,
+    isAnnounced: channel.isUp,
     count: async () => (await reader.executeQuery<{ films: number }>(queries.count)).rows[0]?.films ?? 0,
     bySlots: async (slots) => (await reader.executeQuery<Film & { slot: number }>(queries.bySlots(slots))).rows,
   })
+
+  channel.subscribe('film_removed', picks.forgetAll)
 
   return {
     picks,
     byId,
     add: async (film) => {
       const stored = normaliseFilm(film)
-      const outcome = await commit([statement(queries.grow({ at: clock.epochMs() }), 1), statement(queries.insert(stored), 1)])
+      const outcome = await commit([statement(queries.grow({ by: 1, at: clock.epochMs() }), 1), statement(queries.insert(stored), 1)])
       picks.forgetAll()
       const id = written(outcome)[1]?.[0]?.['id']
       return { id: Number(id), ...stored, likes: 0, dislikes: 0 }
+    },
+    addMany: async (films) => {
+      const grow = statement(queries.grow({ by: films.length, at: clock.epochMs() }), 1)
+      const outcome = await commit([grow, ...queries.insertMany(films)])
+      picks.forgetAll()
+      written(outcome)
     },
     remove: async (id) => {
       const outcome = await commit([
@@ -53,6 +64,7 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
         statement(queries.moveLastAside({ id })),
         statement(queries.remove({ id }), 1),
         statement(queries.moveBack),
+        ...channel.announce('film_removed'),
       ])
       picks.forgetAll()
       if (outcome.result === 'conflict') return false
@@ -61,8 +73,8 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
     },
     isUntouched: async () => (await reader.executeQuery(queries.untouched)).rows.length === 1,
     seed: async (films) => {
-      const inserts = chunksOf(films, 500).map((chunk, i) => statement(queries.insertMany(chunk, i * 500), chunk.length))
-      const outcome = await commit([statement(queries.seedCount({ films: films.length, at: clock.epochMs() }), 1), ...inserts])
+      const seedCount = statement(queries.seedCount({ films: films.length, at: clock.epochMs() }), 1)
+      const outcome = await commit([seedCount, ...queries.insertMany(films.map(normaliseFilm))])
       picks.forgetAll()
       // Only the first statement asks whether the catalogue is untouched.
       if (outcome.result === 'conflict' && outcome.statement === 0) return false
@@ -93,8 +105,8 @@ const compileQueries = (db: Kysely<Tables>) => {
     bySlots,
     count: db.selectFrom('catalogue').select('films').compile(),
     byId: template<IdArgs>(['id'], ({ id }) => db.selectFrom('film').select(columns).where('id', '=', id)),
-    grow: template<{ at: number }>(['at'], ({ at }) =>
-      db.updateTable('catalogue').set((e) => ({ films: e('films', '+', 1), filled_at: e.fn.coalesce('filled_at', e.val(at)) })),
+    grow: template<{ by: number; at: number }>(['by', 'at'], ({ by, at }) =>
+      db.updateTable('catalogue').set((e) => ({ films: e('films', '+', by), filled_at: e.fn.coalesce('filled_at', e.val(at)) })),
     ),
     shrink: db
       .updateTable('catalogue')
@@ -111,13 +123,42 @@ const compileQueries = (db: Kysely<Tables>) => {
         .values((e) => ({ ...film, slot: e.selectFrom('catalogue').select('films') }))
         .returning('id'),
     ),
-    insertMany: (films: readonly NewFilm[], offset: number) =>
-      db
-        .insertInto('film')
-        .values(films.map((film, i) => ({ ...normaliseFilm(film), slot: offset + i + 1 })))
-        .compile(),
+    insertMany: compileInsertMany(db),
     ...compileRemoval(db),
   }
+}
+
+/** Rows of one statement: enough to share its cost, and 8 parameters each stay far below what either database takes (32,766 and 65,535). */
+const rowsPerInsert = 500
+
+/** For a unit whose first statement has counted the films already: they take the last slots, in their order. */
+const compileInsertMany = (db: Kysely<Tables>): ((films: readonly StoredFilm[]) => Statement[]) => {
+  const compile = (rows: number): CompiledQuery => {
+    const row = { name: '', studio: '', year: 0, genre: '', director: '', runtime_min: 0, rating: 0 }
+    const values = Array.from({ length: rows }, () => row)
+    return db
+      .insertInto('film')
+      .values((e) => values.map((one) => ({ ...one, slot: e(e.selectFrom('catalogue').select('films').$asScalar(), '-', 0) })))
+      .compile()
+  }
+  let full: CompiledQuery | undefined
+  return (films) =>
+    Array.from({ length: Math.ceil(films.length / rowsPerInsert) }, (_, i) => {
+      const chunk = films.slice(i * rowsPerInsert, (i + 1) * rowsPerInsert)
+      const query = chunk.length === rowsPerInsert ? (full ??= compile(rowsPerInsert)) : compile(chunk.length)
+      const behind = films.length - i * rowsPerInsert - 1
+      const parameters = chunk.flatMap(({ name, studio, year, genre, director, runtime_min, rating }, row) => [
+        name,
+        studio,
+        year,
+        genre,
+        director,
+        runtime_min,
+        rating,
+        behind - row,
+      ])
+      return statement({ ...query, parameters }, chunk.length)
+    })
 }
 
 /**
@@ -138,6 +179,3 @@ const compileRemoval = (db: Kysely<Tables>) => ({
     .where('slot', '<', 0)
     .compile(),
 })
-
-const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
-  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))

@@ -4,8 +4,8 @@ import type { RouteDescription } from '../../layers/index.ts'
 const tags = ['About'] as const
 
 const cacheable = {
-  200: { description: 'The document.', headers: ['ETag', 'Cache-Control'] },
-  304: { description: 'It is still what you have.', headers: ['ETag', 'Cache-Control'] },
+  200: { description: 'The document.', headers: ['ETag'] },
+  304: { description: 'It is still what you have.', headers: ['ETag'] },
 } as const
 
 export const describeSelf = {

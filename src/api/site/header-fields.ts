@@ -37,10 +37,11 @@ export const headerFields = {
   Allow: text('The methods that the address answers.', 'HEAD, OPTIONS, POST'),
   Location: text('The address of the film.', '/v1/films/1'),
   ETag: text('A validator for If-None-Match.', '"8sAq1kCEcVTnaVHm1bGhxA"'),
+  Vary: text('Fields of the request that the answer depends on.', 'Authorization', false),
   'Cache-Control': text('Who may keep the answer, and how long. With credentials it is always no-store.', 'no-store'),
 } as const satisfies Readonly<Record<string, DescribedField>>
 
 export type HeaderName = keyof typeof headerFields
 
 /** On every answer of a route, refusals included. */
-export const everyAnswer: readonly HeaderName[] = ['X-Request-Id', 'RateLimit-Policy', 'RateLimit']
+export const everyAnswer: readonly HeaderName[] = ['X-Request-Id', 'RateLimit-Policy', 'RateLimit', 'Vary', 'Cache-Control']

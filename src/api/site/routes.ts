@@ -21,6 +21,9 @@ const ProblemPath = Type.Object(
   { additionalProperties: false },
 )
 
+/** It describes itself only so far: the rest is OpenAPI's to say. Bytes are sent, so nothing serialises with it. */
+const AnyDescription = Type.Object({ openapi: Type.String() }, { additionalProperties: true, description: 'An OpenAPI document.' })
+
 const hourS = 3600
 
 /** What is ready costs nothing to send, and who reads up on a refusal must not be refused for it: these count in `total` alone. */
@@ -34,7 +37,8 @@ export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions):
   problemRoutes(server)
   securityTxtRoute(server, options)
   let answer: ReturnType<typeof createFixedAnswer>
-  server.get('/openapi.json', { schema: { ...describeSelf, querystring: NoQuery }, config }, (request, reply) => answer(request, reply))
+  const schema = { ...describeSelf, querystring: NoQuery, response: { 200: AnyDescription } }
+  server.get('/openapi.json', { schema, config }, (request, reply) => answer(request, reply))
   const description = describeApi(options)
   answer = createFixedAnswer({ body: JSON.stringify(description), type: 'application/json; charset=utf-8', maxAgeS: 300 })
   return description

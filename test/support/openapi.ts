@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+
+import Schema from 'typebox/schema'
+
+import { type Answer, ask } from './attack.ts'
+
+/** The parts of an OpenAPI document that the tests read. */
+export interface Operation {
+  readonly operationId: string
+  readonly summary: string
+  readonly description: string
+  readonly tags: readonly string[]
+  readonly parameters?: readonly Parameter[]
+  readonly requestBody?: { readonly required: boolean; readonly content: Readonly<Record<string, Media>> }
+  readonly responses: Readonly<Record<string, Response | Reference>>
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[]
+  readonly 'x-rate-limit': Readonly<Record<'anonymous' | 'authenticated' | 'total', readonly WindowText[]>>
+}
+
+export interface Parameter {
+  readonly name: string
+  readonly in: 'path' | 'query'
+  readonly description: string
+  readonly required: boolean
+  readonly schema: object
+}
+
+export interface WindowText {
+  readonly name: string
+  readonly limit: number
+  readonly window_seconds: number
+  readonly counted_over: string
+}
+
+interface Reference {
+  readonly $ref: string
+}
+
+export interface Media {
+  readonly schema: object
+  readonly example?: unknown
+  readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
+}
+
+export interface Response {
+  readonly description: string
+  readonly headers: Readonly<Record<string, Header | Reference>>
+  readonly content?: Readonly<Record<string, Media>>
+}
+
+interface Header {
+  readonly required: boolean
+}
+
+export interface Document {
+  readonly openapi: string
+  readonly info: Readonly<Record<string, unknown>>
+  readonly servers: readonly { readonly url: string }[]
+  readonly tags: readonly { readonly name: string }[]
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: Readonly<Record<string, Readonly<Record<string, object>>>>
+}
+
+export const readDocument = async (server: { readonly port: number }): Promise<Document> => {
+  const answer = await ask(server, { target: '/openapi.json' })
+  assert.equal(answer.status, 200)
+  return answer.json() as unknown as Document
+}
+
+/** Every operation with its names as the table of routes has them: `GET /v1/films/:id`. */
+export const operationsOf = ({ paths }: Document): Map<string, Operation> =>
+  new Map(
+    Object.entries(paths).flatMap(([path, operations]) =>
+      Object.entries(operations).map(([method, operation]) => [
+        `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
+        operation,
+      ]),
+    ),
+  )
+
+/** What a reference stands for; anything else as it is. */
+export const resolved = <T>(document: Document, value: T | Reference): T => {
+  if (typeof value !== 'object' || value === null || !('$ref' in value)) return value
+  const [, , section = '', name = ''] = value.$ref.split('/')
+  const target = document.components[section]?.[name]
+  assert.ok(value.$ref.startsWith('#/components/') && target, `${value.$ref} leads nowhere`)
+  return target as T
+}
+
+/** References inside of a schema count from the top of the document, so the schema is checked as a part of it. */
+export const assertFits = (document: Document, schema: object, value: unknown): void => {
+  const [fits, errors] = Schema.Errors({ ...schema, components: document.components }, value)
+  assert.ok(fits, JSON.stringify({ errors, value }))
+}
+
+/** On every answer whatever it is: framing, and the security fields that `assertSafe` knows. */
+const undescribed =
+  /^(content-(type|length|security-policy)|date|connection|keep-alive|x-content-type-options|referrer-policy|permissions-policy|cross-origin-\w+-policy|x-frame-options)$/
+
+/** Its status, its fields and its body are what the document says of that operation. */
+export const assertDescribed = (document: Document, name: string, answer: Answer): void => {
+  const operation = operationsOf(document).get(name)
+  const given = operation?.responses[answer.status]
+  assert.ok(given, `${name} answers ${answer.status}, which is not described: ${answer.body}`)
+  const response = resolved<Response>(document, given)
+  const described = new Map(Object.entries(response.headers).map(([field, header]) => [field.toLowerCase(), header]))
+  for (const [field] of answer.fields)
+    assert.ok(undescribed.test(field) || described.has(field), `${name} ${answer.status}: ${field} is not described`)
+  for (const [field, header] of described)
+    if (resolved<Header>(document, header).required)
+      assert.ok(answer.field(field) !== undefined, `${name} ${answer.status}: ${field} is missing`)
+  if (name.startsWith('HEAD ') || response.content === undefined) {
+    assert.equal(answer.body, '')
+    return
+  }
+  const [mediaType = ''] = (answer.field('content-type') ?? '').split(';')
+  const media = response.content[mediaType]
+  assert.ok(media, `${name} ${answer.status}: ${mediaType} is not described`)
+  assertFits(document, media.schema, mediaType.endsWith('json') ? answer.json() : answer.body)
+}
+
+/** As the field RateLimit-Policy says it. */
+export const policyOf = (windows: readonly WindowText[]): string =>
+  windows.map(({ name, limit, window_seconds: seconds }) => `"${name}";q=${limit};w=${seconds}`).join(', ')

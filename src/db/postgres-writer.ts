@@ -20,7 +20,12 @@ const unavailable = (reason: string): Outcome => ({ result: 'unavailable', reaso
 /** Units as transactions, each on a connection of its own: a slow one delays no other. */
 export const createPostgresWriter = (pool: PostgresPool): PostgresWriter => {
   const underWay = new Set<Promise<Outcome>>()
-  let closing = false
+  let closed: Promise<void> | undefined
+
+  const end = async (): Promise<void> => {
+    await Promise.all(underWay)
+    await pool.end()
+  }
 
   const commitUnit = async (unit: Unit): Promise<Outcome> => {
     const deadlineMs = performance.now() + storageDeadlineMs
@@ -33,17 +38,13 @@ export const createPostgresWriter = (pool: PostgresPool): PostgresWriter => {
 
   return {
     commit: (unit) => {
-      if (closing) return Promise.resolve(unavailable('closing'))
+      if (closed) return Promise.resolve(unavailable('closing'))
       if (unit.length === 0) return Promise.resolve({ result: 'committed', rows: [] })
       const outcome = commitUnit(unit)
       underWay.add(outcome)
       return outcome.finally(() => underWay.delete(outcome))
     },
-    close: async () => {
-      closing = true
-      await Promise.all(underWay)
-      await pool.end()
-    },
+    close: () => (closed ??= end()),
   }
 }
 

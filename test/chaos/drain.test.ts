@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { type Connection, openConnection, refusedConnection } from '../support/connection.ts'
 import { createLedger, voterEnv } from '../support/ledger.ts'
 import { type LogRecord, startServer, type TestServer } from '../support/server.ts'
+import { storedInFolder } from '../support/stored.ts'
 
 const film = JSON.stringify({ name: 'Slow Film', studio: 'Drain', year: 2020 })
 
@@ -125,7 +126,7 @@ test('SIGTERM under load: what was answered is on the disk, nothing else is, eac
   await Promise.all(Array.from({ length: 32 }, (_, writer) => write(writer)))
   assert.equal(await server.kill('SIGTERM'), 0)
   ledger.assumeUnknownRefused()
-  ledger.verify(server.dataDir)
+  await ledger.verify(storedInFolder(server.dataDir))
   const lines = Map.groupBy(server.log(), (record) => record['request_id'])
   assert.deepEqual(
     seen.filter((id) => lines.get(id)?.length !== 1),

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { createLedger, type Ledger, voterEnv, type Written } from '../support/ledger.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
+import { storedInFolder } from '../support/stored.ts'
 
 const run = promisify(execFile)
 
@@ -59,7 +60,7 @@ const failAndRecover = async (
   ledger: Ledger,
   fail: () => unknown,
   mend: () => unknown,
-  verify: () => void,
+  verify: () => Promise<void>,
 ): Promise<void> => {
   for (const written of await writeMuch(server, ledger)) assert.equal(written.fate, 'acknowledged')
   assert.deepEqual(await readiness(server), { status: 200, database: true })
@@ -70,17 +71,17 @@ const failAndRecover = async (
   // The second time too: nothing was worn out by the first.
   for (const written of await writeMuch(server, ledger)) assertRefused(written)
   assert.equal((await fetch(`${server.opsUrl}/livez`)).status, 200)
-  verify()
+  await verify()
   await mend()
   for (const written of await writeMuch(server, ledger)) assert.equal(written.fate, 'acknowledged')
   assert.deepEqual(await readiness(server), { status: 200, database: true })
-  verify()
+  await verify()
 }
 
 test('a database file that cannot be written: writes 503, reads go on, recovery by itself', async () => {
   const ledger = createLedger()
   await using server = await startServer({ env: voterEnv })
-  const verify = (): void => ledger.verify(server.dataDir)
+  const verify = (): Promise<void> => ledger.verify(storedInFolder(server.dataDir))
   await failAndRecover(
     server,
     ledger,
@@ -90,7 +91,7 @@ test('a database file that cannot be written: writes 503, reads go on, recovery 
   )
   assert.equal(await server.kill('SIGTERM'), 0)
   assert.deepEqual(storeEvents(server), ['sys_store_failure', 'sys_store_recovered'], 'each told once')
-  verify()
+  await verify()
 })
 
 test('a probe alone finds out that the store fails and that it is back', async () => {
@@ -115,10 +116,10 @@ test('a limit anywhere within the log of writes: what was refused is not there, 
     const refused = written.filter(({ fate }) => fate === 'refused')
     assert.ok(refused.length > 0, 'the limit was met')
     refused.forEach(assertRefused)
-    ledger.verify(server.dataDir)
+    await ledger.verify(storedInFolder(server.dataDir))
     await limitFileSize(server, 'unlimited')
     assert.equal((await ledger.vote(server, '10.2.0.1', 7, room % 2 === 0 ? 1 : -1)).fate, 'acknowledged')
-    ledger.verify(server.dataDir)
+    await ledger.verify(storedInFolder(server.dataDir))
   }
 })
 
@@ -135,7 +136,7 @@ test('SIGKILL while the file cannot be written: the next start finds none of the
       assert.ok(written.some(({ fate }) => fate === 'refused'))
       await server.kill('SIGKILL')
       await using again = await startServer({ dataDir, env: voterEnv })
-      ledger.verify(dataDir)
+      await ledger.verify(storedInFolder(dataDir))
       assert.equal(await again.kill('SIGTERM'), 0)
     }
   } finally {
@@ -146,9 +147,9 @@ test('SIGKILL while the file cannot be written: the next start finds none of the
 test('a full disk: writes 503, reads go on, recovery by itself', async () => {
   const ledger = createLedger()
   await using disk = await mountSmallDisk(80)
-  const verify = (): void => {
+  const verify = async (): Promise<void> => {
     disk.look()
-    ledger.verify(disk.dataDir)
+    await ledger.verify(storedInFolder(disk.dataDir))
   }
   await using server = await startServer({ dataDir: disk.dataDir, wrap: disk.wrap, env: voterEnv })
   disk.look()
@@ -161,7 +162,7 @@ test('a full disk: writes 503, reads go on, recovery by itself', async () => {
   )
   assert.equal(await server.kill('SIGTERM'), 0)
   assert.deepEqual(storeEvents(server), ['sys_store_failure', 'sys_store_recovered'], 'each told once')
-  verify()
+  await verify()
 })
 
 test('SIGTERM while the disk is full: exit 0, and the next start has everything that was acknowledged', async () => {
@@ -179,7 +180,7 @@ test('SIGTERM while the disk is full: exit 0, and the next start has everything 
   disk.free()
   await using server = await startServer(options)
   disk.look()
-  ledger.verify(disk.dataDir)
+  await ledger.verify(storedInFolder(disk.dataDir))
   for (const written of await writeMuch(server, ledger)) assert.equal(written.fate, 'acknowledged')
 })
 
@@ -194,6 +195,6 @@ test('a first start on a full disk ends with the reason; once there is room the 
   disk.look()
   for (const written of await writeMuch(server, ledger)) assert.equal(written.fate, 'acknowledged')
   disk.look()
-  ledger.verify(disk.dataDir)
+  await ledger.verify(storedInFolder(disk.dataDir))
   assert.deepEqual(await readiness(server), { status: 200, database: true })
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { test } from 'node:test'
 
 import fc from 'fast-check'
 
@@ -8,6 +8,7 @@ import { createVoteRepository } from '../../src/api/votes/repository.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Database } from '../../src/db/open.ts'
 import { databases } from '../support/databases.ts'
+import { describeUnless } from '../support/services.ts'
 import { voteOn } from '../support/vote.ts'
 
 const films = (count: number): { name: string }[] => Array.from({ length: count }, (_, i) => ({ name: `Film ${i + 1}` }))
@@ -33,7 +34,7 @@ const assertDense = async (database: Database, ids: Iterable<number>): Promise<v
 
 const full = { name: 'Amélie', studio: 'UGC', year: 2001, genre: 'Comedy', director: 'Jean-Pierre Jeunet', runtime_min: 122, rating: 8.3 }
 
-/** What breaks SQL that is put together from text, patterns, or texts that end at the first NUL. */
+/** What breaks SQL that is put together from text, or patterns. */
 const hostileTexts = [
   "'; drop table film; --",
   '" or ""="',
@@ -42,7 +43,6 @@ const hostileTexts = [
   '100% _wild_ /* comment */ -- and a \\ backslash',
   '$1 ? :name @x {0} ${1}',
   '\u{1f3ac} \u05d0\u05d1 \u0e44\u0e17\u0e22',
-  'in the \0 middle',
   "X'41' || char(65)",
 ]
 
@@ -50,7 +50,7 @@ const addedIds = (repository: FilmRepository, count: number): Promise<number[]> 
   Promise.all(Array.from({ length: count }, async (_, i) => (await repository.add({ name: `Added ${i}` })).id))
 
 for (const kind of databases) {
-  describe(`films on ${kind.name}`, () => {
+  describeUnless(kind.missing, `films on ${kind.name}`, () => {
     test('an empty catalogue has no film to give', async () => {
       await using opened = await kind.open()
       const repository = createFilmRepository(opened.database, systemClock)
@@ -78,14 +78,16 @@ for (const kind of databases) {
     test('hostile texts are values, never SQL', async () => {
       await using opened = await kind.open()
       const repository = createFilmRepository(opened.database, systemClock)
-      for (const text of hostileTexts) {
+      const withNul = 'in the \0 middle'
+      const texts = kind.holdsNul ? [...hostileTexts, withNul] : hostileTexts
+      if (!kind.holdsNul) await assert.rejects(repository.add({ name: withNul }))
+      const ids: number[] = []
+      for (const text of texts) {
         const added = await repository.add({ name: text, studio: text, genre: text, director: text })
         assert.deepEqual(await repository.byId(added.id), { ...added, name: text, studio: text, genre: text, director: text })
+        ids.push(added.id)
       }
-      await assertDense(
-        opened.database,
-        hostileTexts.map((_, i) => i + 1),
-      )
+      await assertDense(opened.database, ids)
     })
 
     test('100 films added at once get 100 ids and 100 slots', async () => {

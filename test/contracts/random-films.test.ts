@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test, type TestContext } from 'node:test'
+import { test, type TestContext } from 'node:test'
 
 import { createFilmRepository, type FilmRepository } from '../../src/api/films/repository.ts'
 import type { Film } from '../../src/api/films/schema.ts'
@@ -7,6 +7,7 @@ import { createVoteRepository } from '../../src/api/votes/repository.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { databases } from '../support/databases.ts'
 import { seededRandom } from '../support/random.ts'
+import { describeUnless } from '../support/services.ts'
 import { chiSquare, chiSquareTail } from '../support/statistics.ts'
 import { voteOn } from '../support/vote.ts'
 
@@ -48,7 +49,7 @@ test('the chi-square tail agrees with the tables', () => {
 })
 
 for (const kind of databases) {
-  describe(`random films on ${kind.name}`, () => {
+  describeUnless(kind.missing, `random films on ${kind.name}`, () => {
     test('uniform over the films that are left when half of them are gone', async (t) => {
       await using opened = await kind.open()
       const films = createFilmRepository(opened.database, systemClock)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { test } from 'node:test'
 
 import fc from 'fast-check'
 
@@ -8,6 +8,7 @@ import { createVoteRepository, type VoteValue } from '../../src/api/votes/reposi
 import { systemClock } from '../../src/core/clock.ts'
 import type { Database } from '../../src/db/open.ts'
 import { databases, type DatabaseKind } from '../support/databases.ts'
+import { describeUnless } from '../support/services.ts'
 import { voteOn } from '../support/vote.ts'
 
 const filmCount = 4
@@ -42,7 +43,7 @@ const assertCounted = async (database: Database): Promise<void> => {
 const values: readonly VoteValue[] = ['like', 'dislike']
 
 for (const kind of databases) {
-  describe(`votes on ${kind.name}`, () => {
+  describeUnless(kind.missing, `votes on ${kind.name}`, () => {
     test('a later vote replaces the earlier one; the same again changes nothing', async () => {
       await using context = await setUp(kind)
       const { votes, films, database } = context
@@ -147,7 +148,9 @@ for (const kind of databases) {
 
     test('a voter is a value, never SQL', async () => {
       await using context = await setUp(kind)
-      const hostile = ["'; drop table vote; --", '" or 1=1 --', '%', '_', '\\', "s:o'brien", 'v\0w']
+      const hostile = ["'; drop table vote; --", '" or 1=1 --', '%', '_', '\\', "s:o'brien"]
+      if (kind.holdsNul) hostile.push('v\0w')
+      else await assert.rejects(voteOn(context.votes, 1, 'v\0w', 'like'))
       for (const voter of hostile) assert.equal(await voteOn(context.votes, 1, voter, 'like'), true)
       const rows = await context.database.reader.selectFrom('vote').select('voter').execute()
       assert.deepEqual(rows.map(({ voter }) => voter).toSorted(), hostile.toSorted())

@@ -1,9 +1,24 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { after } from 'node:test'
 
 import { type Database, openDatabase } from '../../src/db/open.ts'
+import { eventually } from './deadline.ts'
+import { type DatabaseServer, queryUrl, startPostgres, useServer } from './postgres.ts'
+import { servicesMissing } from './services.ts'
+import { storedAt, storedInFolder, type Stored } from './stored.ts'
+
+/** Where data can be kept: what a program is started with, and a look inside past it. */
+export interface Place extends Stored, AsyncDisposable {
+  readonly url: string
+  /** What a program needs in its environment to keep its data here. */
+  readonly env: Readonly<Record<string, string>>
+  /** Resolves when nobody else is at work here: of a program that was killed, a server may still carry out what it had sent. */
+  left(): Promise<void>
+}
 
 export interface OpenDatabase extends AsyncDisposable {
   readonly database: Database
@@ -11,59 +26,127 @@ export interface OpenDatabase extends AsyncDisposable {
   another(): Promise<Database>
 }
 
-/** One entry for each database that the repositories must behave the same on. */
+/** One entry for each database that the program must behave the same on. */
 export interface DatabaseKind {
-  readonly name: string
+  readonly name: 'sqlite' | 'postgres'
+  /** Why it cannot be tested here, or false. */
+  readonly missing: string | false
+  /** PostgreSQL's text cannot hold U+0000: a unit with it is a conflict. No route lets it through. */
+  readonly holdsNul: boolean
+  /** An empty database, not even migrated. */
+  place(): Promise<Place>
+  /** With `films` films already there, put in faster than the program could. */
+  filledPlace(films: number): Promise<Place>
   /** Empty and migrated. */
   open(): Promise<OpenDatabase>
-  /** With `films` films already there, put in faster than the repository could. */
-  openFilled(films: number): Promise<OpenDatabase>
 }
 
-const openSqliteIn = async (folder: string): Promise<OpenDatabase> => {
-  const opened = [await openDatabase(folder)]
+const newFolder = (): string => mkdtempSync(join(tmpdir(), 'filmgate-place-'))
+const removeFolder = (folder: string): void => rmSync(folder, { recursive: true, force: true })
+
+const sqlitePlace = async (): Promise<Place> => {
+  const dataDir = newFolder()
   return {
-    database: opened[0] as Database,
+    ...storedInFolder(dataDir),
+    url: 'sqlite',
+    env: {},
+    left: () => Promise.resolve(),
+    [Symbol.asyncDispose]: async () => removeFolder(dataDir),
+  }
+}
+
+/** One server for all tests of a file, started when the first one asks. */
+let shared: Promise<DatabaseServer> | undefined
+after(async () => (await shared)?.[Symbol.asyncDispose]())
+
+const named = process.env['FILMGATE_TEST_DATABASE_URL']
+const sharedServer = (): Promise<DatabaseServer> => (shared ??= named === undefined ? startPostgres() : Promise.resolve(useServer(named)))
+
+/** An empty database on a server, by default on the one that the tests of a file share. */
+export const postgresPlace = async (server?: DatabaseServer): Promise<Place> => {
+  const url = await (server ?? (await sharedServer())).createDatabase()
+  const dataDir = newFolder()
+  const secretsKey = randomBytes(32).toString('base64url')
+  return {
+    ...storedAt(url, dataDir, secretsKey),
+    url,
+    env: { DATABASE_URL: url, FILMGATE_SECRETS_KEY: secretsKey },
+    left: () =>
+      eventually(10_000, 'the last connection has ended', async () => {
+        const others = 'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+        return (await queryUrl(url, others)).length === 0
+      }),
+    [Symbol.asyncDispose]: async () => removeFolder(dataDir),
+  }
+}
+
+/** The place stays when it is closed. */
+export const openAt = async (place: Place): Promise<OpenDatabase> => {
+  const open = (): Promise<Database> => openDatabase({ url: place.url, dataDir: place.dataDir })
+  const database = await open()
+  const opened = [database]
+  return {
+    database,
     another: async () => {
-      const database = await openDatabase(folder)
-      opened.push(database)
-      return database
+      const other = await open()
+      opened.push(other)
+      return other
     },
     [Symbol.asyncDispose]: async () => {
-      for (const database of opened.toReversed()) await database.close()
-      rmSync(folder, { recursive: true, force: true })
+      for (const one of opened.toReversed()) await one.close()
     },
   }
 }
 
-const newFolder = (): string => mkdtempSync(join(tmpdir(), 'filmgate-contract-'))
+/** Both databases know it. */
+const fillSql = (films: number): string => `
+  insert into film (slot, name, studio, year, genre, director, runtime_min, rating)
+  with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ${films})
+  select n, 'Film number ' || n, 'Studio ' || (n % 100), 1900 + n % 120, 'Drama', 'Director ' || (n % 5000), 90, 5.5 from numbers`
+const countSql = (films: number): string => `update catalogue set films = ${films}, filled_at = 1`
 
-const sqlite: DatabaseKind = {
-  name: 'sqlite',
-  open: () => openSqliteIn(newFolder()),
-  openFilled: async (films) => openSqliteIn(await createFilledFolder(films)),
+const fillSqlite = async ({ dataDir }: Place, films: number): Promise<void> => {
+  using connection = new DatabaseSync(join(dataDir, 'filmgate.db'))
+  connection.exec(`pragma synchronous = off; begin; ${fillSql(films)}; ${countSql(films)}; commit`)
 }
 
-/** A data folder as a server can be started on. */
-export const createFilledFolder = async (films: number): Promise<string> => {
-  const folder = newFolder()
-  await (await openDatabase(folder)).close()
-  fillSqlite(join(folder, 'filmgate.db'), films)
-  return folder
+const fillPostgres = async ({ url }: Place, films: number): Promise<void> => {
+  await queryUrl(url, `${fillSql(films)}; ${countSql(films)}`)
+  await queryUrl(url, 'vacuum analyze film')
 }
 
-const fillSqlite = (file: string, films: number): void => {
-  using connection = new DatabaseSync(file)
-  connection.exec('pragma synchronous = off; begin')
-  connection
-    .prepare(
-      `insert into film (slot, name, studio, year, genre, director, runtime_min, rating)
-       with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ?)
-       select n, 'Film number ' || n, 'Studio ' || (n % 100), 1900 + n % 120, 'Drama', 'Director ' || (n % 5000), 90, 5.5 from numbers`,
-    )
-    .run(films)
-  connection.prepare('update catalogue set films = ?, filled_at = 1').run(films)
-  connection.exec('commit')
+const kind = (options: Pick<DatabaseKind, 'name' | 'missing' | 'holdsNul' | 'place'> & { fill: typeof fillSqlite }): DatabaseKind => {
+  const { place, fill } = options
+  const filledPlace = async (films: number): Promise<Place> => {
+    const empty = await place()
+    await (await openDatabase({ url: empty.url, dataDir: empty.dataDir })).close()
+    await fill(empty, films)
+    return empty
+  }
+  return {
+    ...options,
+    filledPlace,
+    open: async () => {
+      const empty = await place()
+      const opened = await openAt(empty)
+      return {
+        ...opened,
+        [Symbol.asyncDispose]: async () => {
+          await opened[Symbol.asyncDispose]()
+          await empty[Symbol.asyncDispose]()
+        },
+      }
+    },
+  }
 }
 
-export const databases: readonly DatabaseKind[] = [sqlite]
+export const databases: readonly DatabaseKind[] = [
+  kind({ name: 'sqlite', missing: false, holdsNul: true, place: sqlitePlace, fill: fillSqlite }),
+  kind({
+    name: 'postgres',
+    missing: named === undefined ? servicesMissing('postgres') : false,
+    holdsNul: false,
+    place: postgresPlace,
+    fill: fillPostgres,
+  }),
+]

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import type { DatabaseSync } from 'node:sqlite'
 
 import { openMasterKey } from '../../src/credentials/master-key.ts'
 import { createVoterIds } from '../../src/credentials/voter-id.ts'
-import { assertConsistent, openStored } from './stored.ts'
 import type { TestServer } from './server.ts'
+import { assertConsistent, type Stored } from './stored.ts'
 
-/** `unknown`: the connection broke before the whole answer was here, so the write may have happened or not. */
+/** `unknown`: the write may have happened or not, because the connection broke before the whole answer was here, or as the options say. */
 export type Fate = 'acknowledged' | 'refused' | 'unknown'
 
 export interface Written {
@@ -17,16 +16,23 @@ export interface Written {
   readonly body: Readonly<Record<string, unknown>>
 }
 
+export interface LedgerOptions {
+  /** The store may have lost its connection after a commit was sent: then nobody knows what became of it, and 503 says no more than that. */
+  readonly unavailableIsUnknown?: boolean
+}
+
 export interface Ledger {
   /** One vote. Calls for one voter and film must not overlap, or nobody could say which came last. */
   vote(server: TestServer, voter: string, filmId: number, value: 1 | -1): Promise<Written>
+  /** Whether it is unknown what became of an earlier vote of this voter on this film. */
+  isOpen(voter: string, filmId: number): boolean
   /** One film with a name that no other has. */
   addFilm(server: TestServer): Promise<Written>
   count(fate: Fate): number
   /** The server went in good order: what it did not answer it must not have done. */
   assumeUnknownRefused(): void
   /** Holds the database against everything that was asked for so far: what was acknowledged is there, what was refused is not. */
-  verify(dataDir: string): void
+  verify(stored: Stored): Promise<void>
 }
 
 interface VoteEntry {
@@ -42,13 +48,14 @@ type FilmBody = Readonly<Record<'name' | 'studio' | 'year' | 'genre' | 'director
 export const voterEnv = { FILMGATE_SERVER_TRUSTED_PROXIES: '127.0.0.1/32' }
 
 /** Remembers every write that was asked for and how it was answered, over many lives of a server. */
-export const createLedger = (): Ledger => {
+export const createLedger = ({ unavailableIsUnknown = false }: LedgerOptions = {}): Ledger => {
   const votes = new Map<string, VoteEntry>()
   const films = new Map<string, { body: FilmBody; fate: Fate; id: number | undefined }>()
   const counts: Record<Fate, number> = { acknowledged: 0, refused: 0, unknown: 0 }
 
   const ask = async (url: string, init: RequestInit, accepted: (status: number, body: Written['body']) => boolean): Promise<Written> => {
-    const written = await send(url, init, accepted)
+    const answered = await send(url, init, accepted)
+    const written: Written = unavailableIsUnknown && answered.status === 503 ? { ...answered, fate: 'unknown' } : answered
     counts[written.fate]++
     return written
   }
@@ -71,6 +78,7 @@ export const createLedger = (): Ledger => {
       }
       return written
     },
+    isOpen: (voter, filmId) => (votes.get(`${filmId} ${voter}`)?.open.size ?? 0) > 0,
     addFilm: async (server) => {
       const body = filmBody(films.size)
       const entry = { body, fate: 'unknown' as Fate, id: undefined as number | undefined }
@@ -90,11 +98,10 @@ export const createLedger = (): Ledger => {
       for (const entry of votes.values()) entry.open.clear()
       for (const entry of films.values()) if (entry.fate === 'unknown') entry.fate = 'refused'
     },
-    verify: (dataDir) => {
-      using stored = openStored(dataDir)
-      assertConsistent(stored)
-      verifyVotes(stored, dataDir, votes)
-      verifyFilms(stored, films)
+    verify: async (stored) => {
+      await assertConsistent(stored)
+      await verifyVotes(stored, votes)
+      await verifyFilms(stored, films)
     },
   }
 }
@@ -123,9 +130,9 @@ const filmBody = (index: number): FilmBody => ({
   rating: (index % 100) / 10,
 })
 
-const verifyVotes = (stored: DatabaseSync, dataDir: string, votes: ReadonlyMap<string, VoteEntry>): void => {
-  const voterId = createVoterIds(openMasterKey(dataDir, '').derive('voter'))
-  const rows = stored.prepare('select film_id, voter, value from vote').all() as { film_id: number; voter: string; value: number }[]
+const verifyVotes = async (stored: Stored, votes: ReadonlyMap<string, VoteEntry>): Promise<void> => {
+  const voterId = createVoterIds(openMasterKey(stored.dataDir, stored.secretsKey).derive('voter'))
+  const rows = (await stored.query('select film_id, voter, value from vote')) as { film_id: number; voter: string; value: number }[]
   const found = new Map(rows.map((row) => [`${row.film_id} ${row.voter}`, row.value]))
   for (const [key, entry] of votes) {
     const [filmId, address = ''] = key.split(' ')
@@ -141,9 +148,12 @@ const verifyVotes = (stored: DatabaseSync, dataDir: string, votes: ReadonlyMap<s
   assert.deepEqual([...found.keys()], [], 'votes that nobody cast')
 }
 
-const verifyFilms = (stored: DatabaseSync, films: ReadonlyMap<string, { body: FilmBody; fate: Fate; id: number | undefined }>): void => {
+const verifyFilms = async (
+  stored: Stored,
+  films: ReadonlyMap<string, { body: FilmBody; fate: Fate; id: number | undefined }>,
+): Promise<void> => {
   const select = "select id, name, studio, year, genre, director, runtime_min, rating from film where name like 'Chaos %'"
-  const rows = stored.prepare(select).all() as ({ id: number } & FilmBody)[]
+  const rows = (await stored.query(select)) as unknown as ({ id: number } & FilmBody)[]
   const byName = Map.groupBy(rows, (row) => row.name as string)
   for (const [name, entry] of films) {
     const found = byName.get(name) ?? []

@@ -204,7 +204,7 @@ class Cluster implements PostgresServer {
     if (this.#databases++ === 0) await this.query(`create role ${role} login password '${this.password}'`)
     const name = `test_${this.#databases}`
     await this.query(`create database ${name} owner ${role}`)
-    return `postgres://${role}@localhost/${name}?host=${encodeURIComponent(this.folder)}${this.port === 5432 ? '' : `&port=${this.port}`}`
+    return `postgres://${role}@localhost:${this.port}/${name}?host=${encodeURIComponent(this.folder)}`
   }
 
   tcpUrl(url: string): string {
@@ -251,8 +251,14 @@ const releaseMemory = async (dataDir: string): Promise<void> => {
   if (segment !== undefined && /^\d+$/.test(segment)) await run('ipcrm', ['-m', segment]).catch(() => undefined)
 }
 
+/** Ids and counts come as text from the driver, because they need not fit a number; those of tests do. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
+}
+
 const queryOnce = async (config: pg.ClientConfig, sql: string, parameters: readonly unknown[]): Promise<Row[]> => {
-  const client = new pg.Client({ ...config, connectionTimeoutMillis: limitMs, query_timeout: limitMs })
+  const client = new pg.Client({ ...config, types, connectionTimeoutMillis: limitMs, query_timeout: limitMs })
   // Without a listener the death of the server would be the death of the test's process.
   client.on('error', () => undefined)
   await client.connect()

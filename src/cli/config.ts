@@ -1,12 +1,15 @@
-import { type Config, describeConfig } from '../config.ts'
+import { describeConfig } from '../config.ts'
+import type { Command } from './command.ts'
+import { print, printJson, table } from './output.ts'
 
-/** `filmgate config`: the effective configuration and where each value came from, secrets redacted. */
-export const runConfig = (config: Config, json: boolean): void => {
-  const values = describeConfig(config)
-  if (json) {
-    process.stdout.write(`${JSON.stringify(values, null, 2)}\n`)
-    return
-  }
-  const width = Math.max(...values.map(({ key }) => key.length))
-  for (const { key, value, origin } of values) process.stdout.write(`${key.padEnd(width)}  ${value}  (${origin})\n`)
+export const config: Command = {
+  name: 'config',
+  summary: 'Prints the effective configuration and where each value came from',
+  details: 'Secrets and passwords are shown as ***.',
+  example: 'filmgate config --config /etc/filmgate.toml',
+  run: async ({ json, loadConfig }) => {
+    const values = describeConfig(loadConfig())
+    await (json ? printJson(values) : print(table(values.map(({ key, value, origin }) => [key, value, `(${origin})`]))))
+    return 0
+  },
 }

@@ -1,20 +1,23 @@
-import { parseArgs } from 'node:util'
+import { readFileSync } from 'node:fs'
 
 import { type Config, ConfigError, loadConfig } from '../config.ts'
+import { DatabaseError } from '../db/open.ts'
 import { checkLimits } from '../serve.ts'
-import { runConfig } from './config.ts'
-import { runServe } from './serve.ts'
+import { readArguments } from './arguments.ts'
+import { type Command, UsageError } from './command.ts'
+import { config } from './config.ts'
+import { doctor } from './doctor.ts'
+import { filmsExport } from './films-export.ts'
+import { filmsImport } from './films-import.ts'
+import { commandHelp, overview } from './help.ts'
+import { migrate } from './migrate.ts'
+import { openapi } from './openapi.ts'
+import { endWithReader, flushed, print, tell } from './output.ts'
+import { routes } from './routes.ts'
+import { serve } from './serve.ts'
 
-const usage = `filmgate COMMAND [--config FILE]
-
-  serve            runs the server until SIGTERM or SIGINT
-  config [--json]  prints the effective configuration and where each value came from
-
-  --config FILE    the configuration; default FILMGATE_CONFIG, else ./filmgate.toml if there is one
-  --help           this text
-
-Example: FILMGATE_SERVER_PORT=8080 filmgate serve
-`
+/** Everything that the program can do, in the order of the help. */
+export const commands: readonly Command[] = [serve, doctor, config, routes, openapi, migrate, filmsImport, filmsExport]
 
 export interface Invocation {
   /** What stands behind the program's name. */
@@ -23,50 +26,55 @@ export interface Invocation {
   readonly cwd: string
 }
 
-class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
-const commands: Readonly<Record<string, (config: Config, json: boolean) => Promise<void> | void>> = { serve: runServe, config: runConfig }
-
 /** One command; resolves with the exit code: 0 ok, 2 bad configuration or usage, 1 anything else. */
 export const run = async (invocation: Invocation): Promise<number> => {
+  endWithReader()
+  let loaded: Config | undefined
   try {
-    await runCommand(invocation)
+    return await runCommand(invocation, (effective) => (loaded = effective))
+  } catch (error) {
+    const { code, text } = failure(error, loaded)
+    tell(text)
+    return code
+  } finally {
+    await flushed()
+  }
+}
+
+const runCommand = async ({ args, env, cwd }: Invocation, onLoaded: (effective: Config) => void): Promise<number> => {
+  if (args.length === 0) {
+    tell(overview(commands))
+    return 2
+  }
+  const { command, operands, options } = readArguments(args, commands)
+  if (command === undefined || options['help'] === true) {
+    await print(command !== undefined ? commandHelp(command) : options['version'] === true ? `${version()}\n` : overview(commands))
     return 0
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    const wrongUse = error instanceof UsageError
-    process.stderr.write(wrongUse ? `${message}\n\n${usage}` : error instanceof ConfigError ? `${message}\n` : `filmgate: ${message}\n`)
-    return wrongUse || error instanceof ConfigError ? 2 : 1
   }
+  const configPath = options['config'] === true ? undefined : options['config']
+  return command.run({
+    operands,
+    options,
+    json: options['json'] === true,
+    loadConfig: () => {
+      const effective = loadConfig({ env, cwd, configPath, isTTY: process.stdout.isTTY, checkLimits })
+      onLoaded(effective)
+      return effective
+    },
+  })
 }
 
-const runCommand = async ({ args, env, cwd }: Invocation): Promise<void> => {
-  const { values, positionals } = readArguments(args)
-  if (values.help) {
-    process.stdout.write(usage)
-    return
-  }
-  const command = Object.hasOwn(commands, positionals[0] ?? '') ? commands[positionals[0] ?? ''] : undefined
-  if (command === undefined || positionals.length > 1)
-    throw new UsageError(positionals.length === 0 ? 'Say what to do.' : `Unknown command: ${positionals.join(' ')}`)
-  const config = loadConfig({ env, cwd, configPath: values.config, isTTY: process.stdout.isTTY, checkLimits })
-  await command(config, values.json)
-}
+/** The same from src/ and from dist/. */
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
-const readArguments = (args: readonly string[]) => {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        config: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
+/** What people are told of an error: never a stack, which would help only those who wrote the program. */
+const failure = (error: unknown, loaded: Config | undefined): { readonly code: number; readonly text: string } => {
+  if (error instanceof UsageError) return { code: 2, text: `filmgate: ${error.message}\nfilmgate --help lists all commands.\n` }
+  if (error instanceof ConfigError) return { code: 2, text: `${error.message}\n` }
+  if (error instanceof DatabaseError) {
+    const source = loaded?.origins.get(error.key) ?? 'default'
+    return { code: 2, text: `${new ConfigError([{ key: error.key, message: error.message, source }]).message}\n` }
   }
+  return { code: 1, text: `filmgate: ${error instanceof Error ? error.message : String(error)}\n` }
 }

@@ -1,18 +1,25 @@
-import type { Config } from '../config.ts'
-import { serve } from '../serve.ts'
+import { serve as startServing } from '../serve.ts'
+import type { Command } from './command.ts'
+import { tell } from './output.ts'
 import { welcome } from './welcome.ts'
 
-/** `filmgate serve`: runs until SIGTERM or SIGINT, then drains. */
-export const runServe = async (config: Config): Promise<void> => {
-  // Before the start, so that a signal during it stops cleanly too.
-  const signalled = new Promise<string>((resolve) => {
-    process.on('SIGTERM', resolve)
-    process.on('SIGINT', resolve)
-  })
-  const serving = await serve({ config, print })
-  print(welcome(config, serving))
-  await serving.stop(await signalled)
+export const serve: Command = {
+  name: 'serve',
+  summary: 'Runs the server until SIGTERM or SIGINT',
+  details: `Standard output is the log, one JSON record a line; what is meant for people goes to standard error.
+A signal stops accepting, answers what is in flight (10 s at most) and ends with 0.`,
+  withoutJson: true,
+  example: 'FILMGATE_SERVER_PORT=8080 filmgate serve',
+  run: async ({ loadConfig }) => {
+    const config = loadConfig()
+    // Before the start, so that a signal during it stops cleanly too.
+    const signalled = new Promise<string>((resolve) => {
+      process.on('SIGTERM', resolve)
+      process.on('SIGINT', resolve)
+    })
+    const serving = await startServing({ config, print: tell })
+    tell(welcome(config, serving))
+    await serving.stop(await signalled)
+    return 0
+  },
 }
-
-/** Standard output is the log's, one record a line; what is meant for people goes beside it. */
-const print = (text: string): void => void process.stderr.write(text)

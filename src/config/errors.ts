@@ -43,7 +43,7 @@ const printableMistake = ({ key, message, source }: ConfigMistake): ConfigMistak
 const cut = (name: string): string => (name.length > 100 ? `${name.slice(0, 100)}…` : name)
 
 /** Names come from files and variables: their control characters must not reach a terminal or forge a line of the log. */
-const printable = (text: string): string =>
+export const printable = (text: string): string =>
   text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
 
 /**

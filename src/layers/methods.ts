@@ -26,6 +26,10 @@ export interface DescribedAnswer {
 
 declare module 'fastify' {
   interface FastifySchema extends RouteDescription {}
+  interface FastifyContextConfig {
+    /** Answers the methods that a URL does not have. */
+    otherMethods?: true
+  }
 }
 
 /** What `filmgate routes`, the description of the API and the tests see of a route. */
@@ -35,15 +39,17 @@ export interface RouteEntry {
   readonly config: Readonly<FastifyContextConfig>
   /** Empty where the route declares none. */
   readonly schema: Readonly<FastifySchema>
+  /** Undefined where the server's limit holds. */
+  readonly bodyLimitBytes?: number | undefined
 }
 
 /** Collects every route that is added from now on. */
 export const collectRoutes = (app: FastifyInstance): readonly RouteEntry[] => {
   const routes: RouteEntry[] = []
-  app.addHook('onRoute', ({ method, url, config, schema = {} }) => {
-    // What matches anything is no route.
-    if (url === '*') return
-    for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config }, schema })
+  app.addHook('onRoute', ({ method, url, config, bodyLimit: bodyLimitBytes, schema = {} }) => {
+    // What matches anything is no route, nor is what says which methods there are.
+    if (url === '*' || config?.otherMethods === true) return
+    for (const one of [method].flat()) routes.push({ method: one, url, config: { ...config }, schema, bodyLimitBytes })
   })
   return routes
 }
@@ -64,7 +70,7 @@ export const addMethodAnswers = (app: FastifyInstance, routes: readonly RouteEnt
     const allow = [...new Set([...methods, 'OPTIONS'])].toSorted().join(', ')
     const refused = new Problem('method_not_allowed', { detail: `This answers ${allow}.`, headers: { allow } })
     const others = app.supportedMethods.filter((method) => !methods.includes(method))
-    const config = { access: 'public', limits: 'none' } as const
+    const config = { access: 'public', limits: 'none', otherMethods: true } as const
     app.route({
       method: others.filter((method) => method !== 'OPTIONS'),
       url,

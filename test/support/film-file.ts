@@ -1,7 +1,23 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 
 /** Titles as they come in the world: long, accented in both forms, right to left, with quotes and emoji. */
-const words = ['Night', 'of the', 'Amélie', 'Amélie', '“Quoted”', "L'Été", '東京物語', 'Солярис', 'الطريق', 'Æon', 'the 3rd', '🎬 Reel', 'House', 'Return', '\\o/']
+const words = [
+  'Night',
+  'of the',
+  'Amélie',
+  'Amélie',
+  '“Quoted”',
+  "L'Été",
+  '東京物語',
+  'Солярис',
+  'الطريق',
+  'Æon',
+  'the 3rd',
+  '🎬 Reel',
+  'House',
+  'Return',
+  '\\o/',
+]
 
 /** Film number `n` as a line of NDJSON, about 180 bytes; the same for the same number. */
 export const filmLine = (n: number): string => {

@@ -136,7 +136,9 @@ export const writeFilms = async (
   return (await write()) ?? done
 }
 
+/** The cause says more to an operator than what a client would be told. */
 const reasonOf = (error: unknown): string => {
-  const { cause, message } = error instanceof Error ? error : new Error(String(error))
-  return cause === undefined ? message : cause instanceof Error ? cause.message : String(cause)
+  if (!(error instanceof Error)) return 'it failed'
+  const { cause, message } = error
+  return cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : message
 }

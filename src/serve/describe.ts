@@ -1,0 +1,92 @@
+import Fastify from 'fastify'
+
+import { createFilmRepository } from '../api/films/repository.ts'
+import { opsRoutes } from '../api/ops/routes.ts'
+import { createVoteRepository } from '../api/votes/repository.ts'
+import { type App, buildApp } from '../app.ts'
+import type { Config } from '../config.ts'
+import { systemClock as clock } from '../core/clock.ts'
+import { createVoterIds } from '../credentials/voter-id.ts'
+import { createOfflineDatabase } from '../db/offline.ts'
+import {
+  collectRoutes,
+  createLimitTable,
+  createLog,
+  createMemoryStore,
+  type EffectiveLimits,
+  formatLimits,
+  type Quota,
+  type RouteEntry,
+} from '../layers/index.ts'
+
+export interface DescribedRoute {
+  readonly listener: 'api' | 'ops'
+  readonly method: string
+  readonly path: string
+  readonly access: string
+  /** In policy notation; null where only `total` counts. */
+  readonly limits: { readonly anonymous: string | null; readonly subject: string | null; readonly total: string | null }
+  readonly bodyLimitBytes: number
+  /** The media type of a good answer. */
+  readonly produces: string
+  /** Which origins may read it from a browser; null is none. */
+  readonly cors: string | null
+}
+
+/** The app as a server with this configuration has it, for those who describe it: it cannot serve, because its database is not there. */
+export const describeApp = async (config: Config): Promise<App> => {
+  const database = createOfflineDatabase(config.database.url)
+  const log = createSilentLog()
+  return buildApp({
+    config,
+    clock,
+    log,
+    observe: log.event,
+    limiterStore: createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients }),
+    films: createFilmRepository(database, clock),
+    votes: createVoteRepository(database, clock.epochMs),
+    voterId: createVoterIds(Buffer.alloc(32)),
+    lookupKey: () => Promise.resolve(undefined),
+    onUntrustedProxy: () => undefined,
+  })
+}
+
+/** Every route of both listeners, in the order of the program. */
+export const describeRoutes = async (config: Config): Promise<readonly DescribedRoute[]> => {
+  const { routes } = await describeApp(config)
+  const { default: anonymous, authenticated, total, routes: overrides } = config.limits
+  const limitsOf = createLimitTable({ anonymous, authenticated, overrides }, total)
+  return [
+    ...routes.map((route) => describe(config, 'api', route, limitsOf(route))),
+    ...(await opsRouteEntries(config)).map((route) => describe(config, 'ops', route, { anonymous: [], authenticated: [], total: [] })),
+  ]
+}
+
+const opsRouteEntries = async (config: Config): Promise<readonly RouteEntry[]> => {
+  const server = Fastify()
+  const routes = collectRoutes(server)
+  opsRoutes(server, { database: createOfflineDatabase(config.database.url), databaseDir: config.data.dir, warnings: () => [] })
+  await server.ready()
+  return routes
+}
+
+const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, limits: EffectiveLimits): DescribedRoute => ({
+  listener,
+  method: route.method,
+  path: route.url,
+  access: route.config.access ?? 'none',
+  limits: { anonymous: written(limits.anonymous), subject: written(limits.authenticated), total: written(limits.total) },
+  bodyLimitBytes: route.bodyLimitBytes ?? config.server.bodyLimitBytes,
+  produces: route.config.produces ?? 'application/json',
+  // Closed everywhere: no answer carries an Access-Control field.
+  cors: null,
+})
+
+/** What a subject shares over all routes stands beside what it has for the route. */
+const written = (quotas: readonly Quota[]): string | null =>
+  quotas.length === 0
+    ? null
+    : quotas.map(({ windows }, i) => formatLimits(windows) + (quotas.length > 1 && i === 0 ? ' (route)' : '')).join('; ')
+
+/** What is only described has nothing to tell. */
+const createSilentLog = () => createLog({ sink: { write: () => undefined, flush: () => undefined }, clock, level: 'fatal', format: 'json' })

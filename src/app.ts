@@ -2,6 +2,9 @@ import type { FastifyInstance } from 'fastify'
 
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
+import type { ApiDescription } from './api/site/openapi.ts'
+import { pageRoutes } from './api/site/page.ts'
+import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import type { Clock } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
@@ -25,6 +28,8 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
 export interface App {
   readonly server: FastifyInstance
   readonly routes: readonly layers.RouteEntry[]
+  /** The OpenAPI document of these routes under this configuration. */
+  readonly description: ApiDescription
 }
 
 /** What everybody may do, known or not. */
@@ -34,6 +39,7 @@ const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 export const buildApp = async (options: AppOptions): Promise<App> => {
   const { config, limiterStore: store, log, observe } = options
   const { default: anonymous, authenticated, total, routes: overrides } = config.limits
+  const defaults = { anonymous, authenticated, overrides }
   const chargeOf = layers.totalCharge(total)
   const listener = createListener({
     ...options,
@@ -56,7 +62,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.problems, { observe })
   // 8, 9, 11, as hooks of each route: what they may do, how often, and with what.
   await server.register(layers.authorization, { observe, publicPermissions })
-  await server.register(layers.routeLimits, { store, observe, defaults: { anonymous, authenticated, overrides } })
+  await server.register(layers.routeLimits, { store, observe, defaults })
   await server.register(layers.validation)
 
   filmRoutes(server, {
@@ -66,10 +72,19 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
     anonymousVotes: config.votes.anonymous,
     publicOrigin: config.server.publicUrl,
   })
+  if (config.page.enabled) pageRoutes(server, { warn: (message) => log.note('warn', message) })
+  const description = siteRoutes(server, {
+    routes,
+    publicPermissions,
+    publicUrl: config.server.publicUrl,
+    limitsOf: layers.createLimitTable(defaults, total),
+    dataDir: config.data.dir,
+    epochMs: options.clock.epochMs,
+  })
   layers.addMethodAnswers(server, routes)
   layers.addNotFoundAnswer(server)
   await server.ready()
-  return { server, routes }
+  return { server, routes, description }
 }
 
 /** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */

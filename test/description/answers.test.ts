@@ -8,7 +8,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { createApiKey, formatApiKey, hashSecret } from '../../src/credentials/api-key.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { type Answer, type Ask, ask, assertProblem, exchange, requestBytes } from '../support/attack.ts'
-import { assertDescribed, assertFits, operationsOf, policyOf, readDocument, type Response, resolved } from '../support/openapi.ts'
+import { assertDescribed, operationsOf, policyOf, readDocument } from '../support/openapi.ts'
 import { raisedLimits, startServer } from '../support/server.ts'
 
 /** With a request deadline that a test can wait for, and a security.txt: the second start finds it. */
@@ -246,17 +246,5 @@ describe('x-rate-limit is what RateLimit-Policy says', () => {
         assert.equal(unknown.field('ratelimit-policy'), policyOf(asked), name)
       }
     })
-  }
-})
-
-test('every problem that is described carries an example which fits its schema', () => {
-  for (const operation of operationsOf(document).values()) {
-    for (const given of Object.values(operation.responses)) {
-      const media = resolved<Response>(document, given).content?.['application/problem+json']
-      if (media === undefined) continue
-      const examples = Object.values(media.examples ?? {})
-      assert.ok(examples.length > 0)
-      for (const { value } of examples) assertFits(document, media.schema, value)
-    }
   }
 })

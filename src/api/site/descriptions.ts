@@ -33,3 +33,11 @@ export const describeSecurityTxt = {
   answers: cacheable,
   problems: ['not_found'],
 } as const satisfies RouteDescription
+
+export const describePage = {
+  operationId: 'page',
+  summary: 'The page',
+  description: 'See films and vote on them in a browser, and send any call by hand. It is there when it was built and is not switched off.',
+  tags: ['Page'],
+  answers: cacheable,
+} as const satisfies RouteDescription

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 
 import { entityTag, matchesTag } from '../entity-tag.ts'
 import { NoQuery } from '../films/schema.ts'
+import { describePage } from './descriptions.ts'
 
 export interface PageRoutesOptions {
   /** The folder that Vite wrote; the package's own by default. */
@@ -56,9 +57,11 @@ export const pageRoutes = (app: FastifyInstance, { folder = builtFolder, warn }:
 
 const addFile = (app: FastifyInstance, { url, content, mediaType, cacheControl, fields }: PageFile): void => {
   const etag = entityTag(content)
+  // The files behind the page have names that change with their content, so nobody else may count on them.
+  const description = url === '/index.html' ? describePage : { hide: true }
   app.get(
     url,
-    { schema: { hide: true, querystring: NoQuery }, config: { access: 'public', limits: 'none', produces: mediaType } },
+    { schema: { ...description, querystring: NoQuery }, config: { access: 'public', limits: 'none', produces: mediaType } },
     (request, reply) => {
       // A 304 renews the stored fields (RFC 9111 section 4.3.4): without the page's own policy the API's would take its place.
       void reply.headers({ ...fields, etag, 'cache-control': request.principal === null ? cacheControl : 'no-store' })

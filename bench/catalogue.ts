@@ -57,7 +57,7 @@ const postgres: CatalogueKind = {
   versions: () => filmgatePostgres.versions(),
   missing: postgresMissing,
   create: async (machine) => {
-    const databaseUrl = await startPostgres(machine)
+    const databaseUrl = await startPostgres(machine, 'shared')
     return { dataDir: newDataDir(), databaseUrl, fill: (films) => fillPostgres(databaseUrl, films) }
   },
 }

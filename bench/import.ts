@@ -79,7 +79,7 @@ async function measure(file: string, films: number, round: number): Promise<Meas
   const seconds = (performance.now() - startMs) / 1000
   const othersCores = others()
   const found = countFilms(dataDir)
-  if (found < films) throw new Error(`import: INVALID RUN: ${found} of ${films} films are there`)
+  if (found !== films) throw new Error(`import: INVALID RUN: ${found} of ${films} films are there`)
   return { round, seconds, filmsPerSecond: films / seconds, othersCores }
 }
 

@@ -37,9 +37,10 @@ function account(): Owner | undefined {
 
 /**
  * A PostgreSQL server of its own as it comes: every setting is its default, fsync and synchronous_commit among them. A Unix socket and no
- * port. It shares the core of the program that it serves: what is compared is what one core can do. Gives back the URL of its database.
+ * port. `shared`: on the core of the program that it serves, so that one core is compared with one core; `free`: wherever there is room.
+ * Gives back the URL of its database.
  */
-export async function startPostgres(machine: Machine): Promise<string> {
+export async function startPostgres(machine: Machine, cores: 'shared' | 'free'): Promise<string> {
   const [folder, owner] = [temporaryFolder(), account()]
   if (owner) chownSync(folder, owner.uid, owner.gid)
   const environment = { LC_ALL: 'C.UTF-8' }
@@ -48,7 +49,8 @@ export async function startPostgres(machine: Machine): Promise<string> {
   await capture([join(programs(), 'initdb'), ...initdb], undefined, { environment, owner })
   const server = [join(programs(), 'postgres'), '-D', data, '-k', folder, '-c', 'listen_addresses=']
   const surroundings = { environment, owner, stopSignal: 'SIGINT' } as const
-  const program = await startProgram('PostgreSQL', onServerCore(machine, server), folder, surroundings)
+  const command = cores === 'shared' ? onServerCore(machine, server) : server
+  const program = await startProgram('PostgreSQL', command, folder, surroundings)
   const url = `postgres://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`
   await untilReady(program, url)
   return url

@@ -112,7 +112,10 @@ export async function throughput(machine: Machine, options: Options): Promise<Ou
     notes: [
       ...absent.map(({ peer, reason }) => `**No figure of ${peer.title}: ${reason}.**`),
       ...disturbance(measurements.map((one) => one.othersCores)),
-      `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive but for gunicorn's sync worker, which has none; ratios within a round.`,
+      `${rounds} rounds of ${seconds} s, interleaved, ${connections} connections, keep-alive; ratios within a round.`,
+      ...(contenders.some(({ peer }) => peer === flask)
+        ? ["gunicorn's sync worker knows no keep-alive: each of its answers has a connection."]
+        : []),
     ],
     goals: judge(measurements),
     versions: Object.assign({}, ...contenders.map(({ peer }) => peer.versions())) as Record<string, string>,

@@ -7,7 +7,8 @@ import type { FixedRateSummary } from './fixed-rate.ts'
 import { type Machine, onLoadCore } from './machine.ts'
 import type { Database, Options } from './options.ts'
 import { disturbance, watchOthers } from './others.ts'
-import { filmgate, filmgatePostgres } from './peers/filmgate.ts'
+import { filmgate, filmgatePostgres, raisedLimits, startFilmgate } from './peers/filmgate.ts'
+import { startPostgres } from './postgres.ts'
 import { capture, temporaryFolder } from './processes.ts'
 import { goal, type Outcome, whole } from './report.ts'
 import { median, spread } from './stats.ts'
@@ -126,7 +127,8 @@ export async function votes(machine: Machine, options: Options): Promise<Outcome
   const peer = database === 'postgres' ? filmgatePostgres : filmgate
   const absent = peer.missing()
   if (absent !== undefined) throw new Error(`votes on ${database}: ${absent}`)
-  const { port } = await peer.start(machine)
+  const databaseUrl = database === 'postgres' ? await startPostgres(machine, 'free') : undefined
+  const { port } = await startFilmgate(machine, { limits: raisedLimits, databaseUrl })
   await vote(machine, port, warmUpSeconds, 0)
   await probe(machine, port, warmUpSeconds)
   const measurements: Measurement[] = []
@@ -144,6 +146,7 @@ export async function votes(machine: Machine, options: Options): Promise<Outcome
     rows: phases.map((phase) => tableRow(measurements, phase)),
     notes: [
       ...disturbance(measurements.map((one) => one.othersCores)),
+      ...(databaseUrl === undefined ? [] : ['PostgreSQL is not pinned: it has what the votes, which give way, leave of the load core.']),
       `${peer.title}. Medians of ${rounds} rounds. GET / at ${probesPerSecond}/s for ${seconds} s, timed from the moment it was due. ` +
         `Votes over ${connections} connections on ${films} films, every answer checked for "recorded":true; ` +
         `full = as fast as they can, paced = ${votesPerSecond}/s. One write with fdatasync: ${syncMs.toFixed(2)} ms.`,

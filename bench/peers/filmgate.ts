@@ -74,5 +74,5 @@ export const filmgatePostgres: Peer = {
   title: 'Filmgate on PostgreSQL',
   versions: () => ({ ...packageVersions(['pg']), ...postgresVersions() }),
   missing: postgresMissing,
-  start: async (machine) => startFilmgate(machine, { limits: raisedLimits, databaseUrl: await startPostgres(machine) }),
+  start: async (machine) => startFilmgate(machine, { limits: raisedLimits, databaseUrl: await startPostgres(machine, 'shared') }),
 }

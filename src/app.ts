@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
-import type { ApiDescription } from './api/site/openapi.ts'
+import type { ApiDescription } from './api/site/document.ts'
 import { pageRoutes } from './api/site/page.ts'
 import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'

@@ -4,18 +4,19 @@ import { describe, test } from 'node:test'
 
 import { Validator } from '@seriousme/openapi-schema-validator'
 
+import type { ApiDescription, Response } from '../../src/api/site/document.ts'
 import { describedRoutes } from '../../src/api/site/openapi.ts'
 import { loadConfig } from '../../src/config.ts'
 import { checkLimits } from '../../src/serve.ts'
 import { describeApp } from '../../src/serve/describe.ts'
 import { ask } from '../support/attack.ts'
-import { assertFits, type Document, operationsOf, resolved, type Response } from '../support/openapi.ts'
+import { assertFits, operationsOf, resolved } from '../support/openapi.ts'
 import { startServer } from '../support/server.ts'
 
 const load = (env: Readonly<Record<string, string>> = {}) => loadConfig({ env, cwd: import.meta.dirname, checkLimits })
 const { description, routes } = await describeApp(load())
 // As it is sent.
-const document = JSON.parse(JSON.stringify(description)) as Document
+const document = JSON.parse(JSON.stringify(description)) as ApiDescription
 const operations = operationsOf(document)
 
 describe('the document', () => {

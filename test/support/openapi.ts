@@ -2,73 +2,17 @@ import assert from 'node:assert/strict'
 
 import Schema from 'typebox/schema'
 
+import type { ApiDescription, Header, Operation, RateLimit, Reference, Response } from '../../src/api/site/document.ts'
 import { type Answer, ask } from './attack.ts'
 
-/** The parts of an OpenAPI document that the tests read. */
-export interface Operation {
-  readonly operationId: string
-  readonly summary: string
-  readonly description: string
-  readonly tags: readonly string[]
-  readonly parameters?: readonly Parameter[]
-  readonly requestBody?: { readonly required: boolean; readonly content: Readonly<Record<string, Media>> }
-  readonly responses: Readonly<Record<string, Response | Reference>>
-  readonly security: readonly Readonly<Record<string, readonly string[]>>[]
-  readonly 'x-rate-limit': Readonly<Record<'anonymous' | 'authenticated' | 'total', readonly WindowText[]>>
-}
-
-export interface Parameter {
-  readonly name: string
-  readonly in: 'path' | 'query'
-  readonly description: string
-  readonly required: boolean
-  readonly schema: object
-}
-
-export interface WindowText {
-  readonly name: string
-  readonly limit: number
-  readonly window_seconds: number
-  readonly counted_over: string
-}
-
-interface Reference {
-  readonly $ref: string
-}
-
-export interface Media {
-  readonly schema: object
-  readonly example?: unknown
-  readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
-}
-
-export interface Response {
-  readonly description: string
-  readonly headers: Readonly<Record<string, Header | Reference>>
-  readonly content?: Readonly<Record<string, Media>>
-}
-
-interface Header {
-  readonly required: boolean
-}
-
-export interface Document {
-  readonly openapi: string
-  readonly info: Readonly<Record<string, unknown>>
-  readonly servers: readonly { readonly url: string }[]
-  readonly tags: readonly { readonly name: string }[]
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
-  readonly components: Readonly<Record<string, Readonly<Record<string, object>>>>
-}
-
-export const readDocument = async (server: { readonly port: number }): Promise<Document> => {
+export const readDocument = async (server: { readonly port: number }): Promise<ApiDescription> => {
   const answer = await ask(server, { target: '/openapi.json' })
   assert.equal(answer.status, 200)
-  return answer.json() as unknown as Document
+  return answer.json() as unknown as ApiDescription
 }
 
 /** Every operation with its names as the table of routes has them: `GET /v1/films/:id`. */
-export const operationsOf = ({ paths }: Document): Map<string, Operation> =>
+export const operationsOf = ({ paths }: ApiDescription): Map<string, Operation> =>
   new Map(
     Object.entries(paths).flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, operation]) => [
@@ -79,16 +23,16 @@ export const operationsOf = ({ paths }: Document): Map<string, Operation> =>
   )
 
 /** What a reference stands for; anything else as it is. */
-export const resolved = <T>(document: Document, value: T | Reference): T => {
+export const resolved = <T>(document: ApiDescription, value: T | Reference): T => {
   if (typeof value !== 'object' || value === null || !('$ref' in value)) return value
   const [, , section = '', name = ''] = value.$ref.split('/')
-  const target = document.components[section]?.[name]
+  const target = (document.components as unknown as Readonly<Record<string, Readonly<Record<string, object>>>>)[section]?.[name]
   assert.ok(value.$ref.startsWith('#/components/') && target, `${value.$ref} leads nowhere`)
   return target as T
 }
 
 /** References inside of a schema count from the top of the document, so the schema is checked as a part of it. */
-export const assertFits = (document: Document, schema: object, value: unknown): void => {
+export const assertFits = (document: ApiDescription, schema: object, value: unknown): void => {
   const [fits, errors] = Schema.Errors({ ...schema, components: document.components }, value)
   assert.ok(fits, JSON.stringify({ errors, value }))
 }
@@ -98,7 +42,7 @@ const undescribed =
   /^(content-(type|length|security-policy)|date|connection|keep-alive|x-content-type-options|referrer-policy|permissions-policy|cross-origin-\w+-policy|x-frame-options)$/
 
 /** Its status, its fields and its body are what the document says of that operation. */
-export const assertDescribed = (document: Document, name: string, answer: Answer): void => {
+export const assertDescribed = (document: ApiDescription, name: string, answer: Answer): void => {
   const operation = operationsOf(document).get(name)
   const given = operation?.responses[answer.status]
   assert.ok(given, `${name} answers ${answer.status}, which is not described: ${answer.body}`)
@@ -120,5 +64,5 @@ export const assertDescribed = (document: Document, name: string, answer: Answer
 }
 
 /** As the field RateLimit-Policy says it. */
-export const policyOf = (windows: readonly WindowText[]): string =>
+export const policyOf = (windows: readonly RateLimit[]): string =>
   windows.map(({ name, limit, window_seconds: seconds }) => `"${name}";q=${limit};w=${seconds}`).join(', ')

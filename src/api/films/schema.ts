@@ -94,7 +94,7 @@ export type RandomFilm = Static<typeof RandomFilm>
 const FilmId = Type.String({ pattern: '^[0-9]{1,15}$', description: 'The id of a film.', examples: ['1'] })
 
 /** Ids are no secret, so the access log may show them (`x-public`). */
-const loggedFilmId = (description: string) => Type.String({ pattern: '^[0-9]{1,15}$', description, 'x-public': true })
+const loggedFilmId = (description: string) => Type.String({ pattern: '^[0-9]{1,15}$', description, examples: ['1'], 'x-public': true })
 
 export const VoteQuery = Type.Object(
   {

@@ -1,19 +1,13 @@
-/** The fields of answers that clients may count on, by name. */
-interface DescribedField {
-  readonly description: string
-  /** Whether it is on every answer that lists it. */
-  readonly required: boolean
-  readonly schema: { readonly type: 'string' | 'integer'; readonly minimum?: number }
-  readonly example: string | number
-}
+import type { Header } from './document.ts'
 
-const text = (description: string, example: string, required = true): DescribedField => ({
+const text = (description: string, example: string, required = true): Header => ({
   description,
   required,
   schema: { type: 'string' },
   example,
 })
 
+/** The fields of answers that clients may count on. */
 export const headerFields = {
   'X-Request-Id': text('The id of this request. It finds the request in the log.', '5f3a9c1e07b2d84461aa90fe'),
   'RateLimit-Policy': text(
@@ -39,7 +33,7 @@ export const headerFields = {
   ETag: text('A validator for If-None-Match.', '"8sAq1kCEcVTnaVHm1bGhxA"'),
   Vary: text('Fields of the request that the answer depends on.', 'Authorization', false),
   'Cache-Control': text('Who may keep the answer, and how long. With credentials it is always no-store.', 'no-store'),
-} as const satisfies Readonly<Record<string, DescribedField>>
+} as const satisfies Readonly<Record<string, Header>>
 
 export type HeaderName = keyof typeof headerFields
 

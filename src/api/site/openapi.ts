@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 
 import type { RouteEntry } from '../../layers/index.ts'
+import type { ApiDescription } from './document.ts'
 import { headerFields } from './header-fields.ts'
 import { operationOf, type OperationOptions, sharedRefusals } from './operations.ts'
 import { namedSchemas } from './schemas.ts'
@@ -10,16 +11,6 @@ export interface DescriptionOptions extends OperationOptions {
   readonly routes: readonly RouteEntry[]
   /** `server.public_url`, or empty. */
   readonly publicUrl: string
-}
-
-/** An OpenAPI 3.1 document. */
-export interface ApiDescription {
-  readonly openapi: string
-  readonly info: Readonly<Record<string, unknown>>
-  readonly servers: readonly { readonly url: string; readonly description: string }[]
-  readonly tags: readonly { readonly name: string; readonly description: string }[]
-  readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  readonly components: Readonly<Record<string, unknown>>
 }
 
 /** The same from src/ and from dist/. */

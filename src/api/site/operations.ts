@@ -1,5 +1,6 @@
 import { type Permission } from '../../core/access.ts'
 import type { EffectiveLimits, Quota, RouteEntry } from '../../layers/index.ts'
+import type { Media, Operation, Parameter, RateLimit, RateLimits, Reference, Response, Schema } from './document.ts'
 import { everyAnswer } from './header-fields.ts'
 import { headersOf, type Nature, refusal, refusalName, refusalsOf } from './refusals.ts'
 import { publicSchema, reference } from './schemas.ts'
@@ -10,67 +11,63 @@ export interface OperationOptions {
   readonly limitsOf: (route: RouteEntry) => EffectiveLimits
 }
 
-type Members = Readonly<Record<string, unknown>>
-
 interface ObjectSchema {
-  readonly properties?: Readonly<Record<string, Members>>
+  readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
 }
 
-/** The operation of a route (OpenAPI 3.1.1 section 4.8.10). */
-export const operationOf = (route: RouteEntry, options: OperationOptions): Members => {
-  const { operationId, summary, description, tags, body } = route.schema
-  const parameters = [...parametersIn('path', route.schema.params), ...parametersIn('query', route.schema.querystring)]
+/** The operation of a route (OpenAPI 3.1.1 section 4.8.10). A route that does not say what it is for stops the start. */
+export const operationOf = (route: RouteEntry, options: OperationOptions): Operation => {
+  const { operationId, summary, description, tags, body, params, querystring } = route.schema
+  if (operationId === undefined || summary === undefined || description === undefined || tags === undefined)
+    throw new Error(
+      `route ${route.method} ${route.url} is not described: its schema needs operationId, summary, description and tags, or hide`,
+    )
+  const parameters = [...parametersIn('path', params), ...parametersIn('query', querystring)]
   return {
     operationId,
     summary,
     description,
     tags,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: requestBody(body) }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': mediaOf(body) } } }),
     responses: { ...goodAnswers(route), ...refusals(route, options) },
     security: securityOf(route, options),
-    'x-rate-limit': limits(options.limitsOf(route)),
+    'x-rate-limit': rateLimits(options.limitsOf(route)),
   }
 }
 
-const parametersIn = (place: 'path' | 'query', given: unknown): Members[] => {
+const parametersIn = (place: 'path' | 'query', given: unknown): Parameter[] => {
   const { properties = {}, required = [] } = (given ?? {}) as ObjectSchema
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: place,
-    description,
+    description: String(description),
     required: required.includes(name),
     schema: publicSchema(schema),
   }))
 }
 
-const requestBody = (schema: unknown): Members => ({
-  required: true,
-  content: { 'application/json': { schema: publicSchema(schema), ...exampleOf(schema) } },
-})
-
-/** Beside the schema, because many tools look for it only there. */
-const exampleOf = (schema: unknown): Members => {
+/** The example stands beside the schema, too, because many tools look for it only there. */
+const mediaOf = (schema: unknown): Media => {
   const [example] = (schema as { examples?: readonly unknown[] }).examples ?? []
-  return example === undefined ? {} : { example }
+  return { schema: publicSchema(schema), ...(example === undefined ? {} : { example }) }
 }
 
-const goodAnswers = ({ method, config, schema }: RouteEntry): Members => {
-  const bodies = (schema.response ?? {}) as Readonly<Record<number, unknown>>
-  const mediaType = config.produces ?? 'application/json'
-  const content = (status: string): Members => {
-    const body = bodies[Number(status)]
-    if (method === 'HEAD' || (body === undefined && mediaType === 'application/json')) return {}
-    const described = body === undefined ? { schema: { type: 'string' } } : { schema: publicSchema(body), ...exampleOf(body) }
-    return status === '304' ? {} : { content: { [mediaType]: described } }
-  }
-  return Object.fromEntries(
-    Object.entries(schema.answers ?? {}).map(([status, { description, headers = [] }]) => [
-      status,
-      { description, headers: headersOf([...everyAnswer, ...headers]), ...content(status) },
-    ]),
+const goodAnswers = (route: RouteEntry): Readonly<Record<string, Response>> =>
+  Object.fromEntries(
+    Object.entries(route.schema.answers ?? {}).map(([status, { description, headers = [] }]) => {
+      const media = goodMedia(route, Number(status))
+      const content = media && { content: { [route.config.produces ?? 'application/json']: media } }
+      return [status, { description, headers: headersOf([...everyAnswer, ...headers]), ...content }]
+    }),
   )
+
+const goodMedia = ({ method, config, schema }: RouteEntry, status: number): Media | undefined => {
+  if (method === 'HEAD' || status === 304) return undefined
+  const body = ((schema.response ?? {}) as Readonly<Record<number, unknown>>)[status]
+  if (body !== undefined) return mediaOf(body)
+  return config.produces === undefined ? undefined : { schema: { type: 'string' } }
 }
 
 const natureOf = ({ config, schema }: RouteEntry, { publicPermissions }: OperationOptions): Nature => {
@@ -83,7 +80,7 @@ const natureOf = ({ config, schema }: RouteEntry, { publicPermissions }: Operati
 }
 
 /** By reference; an answer to HEAD has no body, which the shared ones have. */
-const refusals = (route: RouteEntry, options: OperationOptions): Members =>
+const refusals = (route: RouteEntry, options: OperationOptions): Readonly<Record<string, Response | Reference>> =>
   Object.fromEntries(
     [...refusalsOf(natureOf(route, options))].map(([status, codes]) => [
       status,
@@ -92,7 +89,7 @@ const refusals = (route: RouteEntry, options: OperationOptions): Members =>
   )
 
 /** The shared refusals that these routes refer to. */
-export const sharedRefusals = (routes: readonly RouteEntry[], options: OperationOptions): Members =>
+export const sharedRefusals = (routes: readonly RouteEntry[], options: OperationOptions): Readonly<Record<string, Response>> =>
   Object.fromEntries(
     routes
       .filter(({ method }) => method !== 'HEAD')
@@ -102,20 +99,20 @@ export const sharedRefusals = (routes: readonly RouteEntry[], options: Operation
   )
 
 /** A permission stands in the list as a role does (OpenAPI 3.1.1 section 4.8.30). Where it is open to everybody a key is welcome, too. */
-const securityOf = ({ config }: RouteEntry, { publicPermissions }: OperationOptions): Members[] => {
+const securityOf = ({ config }: RouteEntry, { publicPermissions }: OperationOptions): Operation['security'] => {
   const { access = 'authenticated' } = config
   if (access === 'public' || publicPermissions.has(access as Permission)) return [{}, { apiKey: [] }]
   return [{ apiKey: access === 'authenticated' ? [] : [access] }]
 }
 
 /** The quotas in the order of the RateLimit-Policy field; where the route has none of its own, that field tells of `total`. */
-const limits = ({ anonymous, authenticated, total }: EffectiveLimits): Members => ({
+const rateLimits = ({ anonymous, authenticated, total }: EffectiveLimits): RateLimits => ({
   anonymous: windowsOf(anonymous),
   authenticated: windowsOf(authenticated),
   total: windowsOf(total),
 })
 
-const windowsOf = (quotas: readonly Quota[]): Members[] =>
+const windowsOf = (quotas: readonly Quota[]): RateLimit[] =>
   quotas.flatMap(({ scope, windows }) =>
     windows.map(({ name, limit, windowMs }) => ({ name, limit, window_seconds: Math.ceil(windowMs / 1000), counted_over: scope })),
   )

@@ -1,4 +1,5 @@
 import { type ProblemCode, problemKinds } from '../../core/errors.ts'
+import type { Reference, Response } from './document.ts'
 import { everyAnswer, type HeaderName } from './header-fields.ts'
 import { exampleProblem, problemTexts } from './problem-texts.ts'
 import { reference } from './schemas.ts'
@@ -48,11 +49,11 @@ const ownHeaders: Readonly<Partial<Record<number, readonly HeaderName[]>>> = {
   503: ['Retry-After'],
 }
 
-export const headersOf = (names: readonly string[]): Readonly<Record<string, unknown>> =>
+export const headersOf = (names: readonly string[]): Readonly<Record<string, Reference>> =>
   Object.fromEntries(names.map((name) => [name, reference('headers', name)]))
 
 /** The answer to one or more codes of one status; without a body where the method has none. */
-export const refusal = (codes: readonly ProblemCode[], withBody = true): Readonly<Record<string, unknown>> => {
+export const refusal = (codes: readonly ProblemCode[], withBody = true): Response => {
   const status = problemKinds[codes[0] ?? 'internal'].status
   const answer = {
     description: codes.map((code) => `${code}: ${problemTexts[code].means}`).join('\n\n'),

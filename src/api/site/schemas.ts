@@ -1,4 +1,5 @@
 import { Film, NewFilm, RandomFilm, VoteReceipt } from '../films/schema.ts'
+import type { Reference, Schema } from './document.ts'
 import { FieldProblem, ProblemSchema } from './problem-schema.ts'
 
 /** What stands under a name in the description, and by reference wherever it occurs. The rest stands where it is used. */
@@ -6,25 +7,27 @@ const named = { Film, NewFilm, RandomFilm, VoteReceipt, Problem: ProblemSchema, 
 
 const namesByText: ReadonlyMap<string, string> = new Map(Object.entries(named).map(([name, schema]) => [JSON.stringify(schema), name]))
 
-export const reference = (section: 'schemas' | 'headers' | 'responses', name: string): { readonly $ref: string } => ({
+export const reference = (section: 'schemas' | 'headers' | 'responses', name: string): Reference => ({
   $ref: `#/components/${section}/${name}`,
 })
 
 /** A schema of a route as clients see it: JSON Schema as it is, without what only the log reads, shared ones by reference. */
-export const publicSchema = (schema: unknown): unknown => {
-  if (Array.isArray(schema)) return schema.map(publicSchema)
-  if (typeof schema !== 'object' || schema === null) return schema
-  const name = namesByText.get(JSON.stringify(schema))
-  return name === undefined ? publicMembers(schema) : reference('schemas', name)
+export const publicSchema = (schema: unknown): Schema | Reference => publicPart(schema) as Schema | Reference
+
+const publicPart = (part: unknown): unknown => {
+  if (Array.isArray(part)) return part.map(publicPart)
+  if (typeof part !== 'object' || part === null) return part
+  const name = namesByText.get(JSON.stringify(part))
+  return name === undefined ? publicMembers(part) : reference('schemas', name)
 }
 
-const publicMembers = (schema: object): Record<string, unknown> =>
+const publicMembers = (schema: object): Schema =>
   Object.fromEntries(
     Object.entries(schema)
       .filter(([keyword]) => keyword !== 'x-public')
-      .map(([keyword, value]) => [keyword, publicSchema(value)]),
+      .map(([keyword, value]) => [keyword, publicPart(value)]),
   )
 
-export const namedSchemas: Readonly<Record<string, unknown>> = Object.fromEntries(
+export const namedSchemas: Readonly<Record<string, Schema>> = Object.fromEntries(
   Object.entries(named).map(([name, schema]) => [name, publicMembers(schema)]),
 )

@@ -2,18 +2,22 @@ import { computed, signal, type Signal } from '@preact/signals'
 import type { JSX } from 'preact'
 
 import { type Answer, callApi, type FieldError, type Trouble } from './answer.ts'
-import { Field } from './field.tsx'
+import { Field, type FieldProps } from './field.tsx'
 import { type Film, showFilm } from './films.ts'
 import { apiKey, bearer, isSendable } from './key.ts'
 import { TroubleNote } from './trouble-note.tsx'
 import { newFilm } from './new-film.ts'
 
-const fields: readonly { readonly member: string; readonly label: string; readonly inputMode?: 'numeric' | 'decimal' }[] = [
-  { member: 'name', label: 'Name' },
-  { member: 'studio', label: 'Studio' },
-  { member: 'year', label: 'Year', inputMode: 'numeric' },
-  { member: 'genre', label: 'Genre' },
+interface FilmField extends Pick<FieldProps, 'label' | 'isWide' | 'inputMode'> {
+  readonly member: string
+}
+
+const fields: readonly FilmField[] = [
+  { member: 'name', label: 'Name', isWide: true },
   { member: 'director', label: 'Director' },
+  { member: 'studio', label: 'Studio' },
+  { member: 'genre', label: 'Genre' },
+  { member: 'year', label: 'Year', inputMode: 'numeric' },
   { member: 'runtime_min', label: 'Runtime in minutes', inputMode: 'numeric' },
   { member: 'rating', label: 'Rating, 0 to 10', inputMode: 'decimal' },
 ]
@@ -78,15 +82,14 @@ export const AddFilm = (): JSX.Element => (
         hint="Stays in this tab's memory and is gone when you close it."
       />
       <div class="fields">
-        {fields.map(({ member, label, inputMode }) => (
+        {fields.map(({ member, ...rest }) => (
           <Field
             key={member}
             id={`add-${member}`}
-            label={label}
+            {...rest}
             value={typed.get(member) as Signal<string>}
             required={member === 'name'}
             error={errors.value.get(`/${member}`)}
-            {...(inputMode === undefined ? {} : { inputMode })}
           />
         ))}
       </div>

@@ -1,7 +1,7 @@
 import type { Signal } from '@preact/signals'
 import type { ComponentChildren, JSX } from 'preact'
 
-interface FieldProps {
+export interface FieldProps {
   readonly id: string
   readonly label: string
   readonly value: Signal<string>
@@ -11,13 +11,25 @@ interface FieldProps {
   readonly secret?: boolean
   readonly inputMode?: 'numeric' | 'decimal'
   readonly required?: boolean
+  /** Alone on its line. */
+  readonly isWide?: boolean
 }
 
 /** A labelled field with what is wrong beside it. No `name`: nothing of a form can end up in an address. */
-export const Field = ({ id, label, value, hint, error, secret = false, inputMode, required = false }: FieldProps): JSX.Element => {
+export const Field = ({
+  id,
+  label,
+  value,
+  hint,
+  error,
+  secret = false,
+  inputMode,
+  required = false,
+  isWide = false,
+}: FieldProps): JSX.Element => {
   const described = [hint === undefined ? '' : `${id}-hint`, error === undefined ? '' : `${id}-error`].filter(Boolean).join(' ')
   return (
-    <div class="field">
+    <div class={isWide ? 'field wide' : 'field'}>
       <label for={id}>
         {label}
         {required && <span class="fine"> required</span>}

@@ -3,6 +3,9 @@ import type { JSX } from 'preact'
 import type { Film } from './films.ts'
 import { runtimeWords } from './words.ts'
 
+/** For styles/film.css: no word of a title is broken that fits on a line of its own. */
+const longestWord = (name: string): number => Math.max(...name.split(/[\s-]+/).map((word) => word.length))
+
 /** Long titles are set smaller; the steps are in styles/film.css. */
 const titleSize = (name: string): 'short' | 'medium' | 'long' => (name.length <= 18 ? 'short' : name.length <= 44 ? 'medium' : 'long')
 
@@ -23,7 +26,7 @@ export const FilmCard = ({ film }: { readonly film: Film }): JSX.Element => (
     </p>
     <p class="genre">{film.genre ?? 'Film'}</p>
     <div class="title">
-      <h2 id="film-name" class={`name ${titleSize(film.name)}`}>
+      <h2 id="film-name" class={`name ${titleSize(film.name)}`} style={{ '--longest': longestWord(film.name) }}>
         {film.name}
       </h2>
       {film.director !== null && <p class="director">Directed by {film.director}</p>}

@@ -27,7 +27,7 @@ export const QuotaRing = (): JSX.Element => {
   )
 }
 
-export const leftWords = ({ remaining, limit, lengthSeconds }: QuotaWindow): string =>
+const leftWords = ({ remaining, limit, lengthSeconds }: QuotaWindow): string =>
   `${remaining}${limit === undefined ? '' : ` of ${limit}`} left${lengthSeconds === undefined ? '' : ` ${windowWords(lengthSeconds)}`}`
 
 /** The windows slide: when the time is over the oldest call is forgotten, not all of them. */

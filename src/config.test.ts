@@ -75,6 +75,7 @@ describe('values', () => {
       },
       votes: { anonymous: true },
       log: { level: 'info', format: 'json' },
+      page: { enabled: true },
     })
     assert.deepEqual(new Set(origins.values()), new Set(['default']))
     assert.equal(load({ isTTY: true }).log.format, 'pretty')
@@ -204,7 +205,7 @@ store_timeout_ms = 50
     ['server = 1', /must be a table: \[server\]/],
     ['[[server]]\nport = 1', /must be a table/],
     ['[[auth.issuers]]\nurl = "x"', /auth\.issuers is not available in this release/],
-    ['[page]', /page is not available in this release/],
+    ['[monitor]', /monitor is not available in this release/],
     ['__proto__.port = 1', /^F:1: __proto__\.port is not a known key/],
     ['[server]\nport = 1\n__proto__ = { port = 2 }', /^F:3: server\.__proto__ is not a known key/],
     ['constructor = 1', /constructor is not a known key/],

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+
+import { chromiumPath } from '../support/services.ts'
+
+const built = join(import.meta.dirname, '../../dist/console/index.html')
+
+/** A name that leads here but that the browser does not trust as it trusts localhost: no clipboard, as on any plain HTTP address. */
+export const plainName = 'filmgate.test'
+
+const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update']
+
+/** Debian's Chromium, without a window. */
+export const openBrowser = async (): Promise<Browser> => {
+  assert.ok(existsSync(built), 'the page is not built: npm run prepare')
+  const executablePath = chromiumPath()
+  assert.ok(executablePath)
+  // Root, as in containers, has no sandbox. What it opens here is only this server.
+  const args = [...quiet, '--no-sandbox', '--disable-sync', `--host-resolver-rules=MAP ${plainName} 127.0.0.1`]
+  return chromium.launch({ executablePath, args })
+}
+
+export interface VisitOptions extends BrowserContextOptions {
+  /** Before the page's own scripts run. */
+  readonly prepare?: (page: Page) => Promise<void>
+}
+
+export interface Visit extends AsyncDisposable {
+  readonly page: Page
+  /** Everything that went wrong in the page so far: errors, violations of its policy, requests to anywhere else. */
+  readonly faults: readonly string[]
+}
+
+/** What the browser says of each refusal of the API is no fault of the page; of one of its own files it is. */
+const isRefusal = (text: string, url: string): boolean =>
+  /^Failed to load resource: the server responded with a status of [45]\d\d/.test(text) && !/\/assets\/|\/index\.html/.test(url)
+
+/** A browser profile of its own, on the page, with a film on it. Ends with the proof that nothing went wrong meanwhile. */
+export const visit = async (browser: Browser, url: string, { prepare, ...options }: VisitOptions = {}): Promise<Visit> => {
+  const context = await browser.newContext(options)
+  context.setDefaultTimeout(10_000)
+  const page = await context.newPage()
+  const faults: string[] = []
+  page.on('console', (message) => {
+    const isFault = ['error', 'warning'].includes(message.type()) && !isRefusal(message.text(), message.location().url)
+    if (isFault) faults.push(`${message.type()}: ${message.text()}`)
+  })
+  page.on('pageerror', (error) => faults.push(`thrown: ${error.message}`))
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== url) faults.push(`foreign: ${request.url()}`)
+  })
+  await prepare?.(page)
+  await page.goto(`${url}/index.html`)
+  await page.locator('[data-film]').waitFor()
+  const dispose = async (): Promise<void> => {
+    await context.close()
+    assert.deepEqual(faults, [])
+  }
+  return { page, faults, [Symbol.asyncDispose]: dispose }
+}
+
+export interface ShownFilm {
+  readonly id: number
+  readonly name: string
+}
+
+export const shownFilm = async (page: Page): Promise<ShownFilm> => ({
+  id: Number(await page.locator('[data-film]').getAttribute('data-film')),
+  name: (await page.locator('#film-name').textContent()) ?? '',
+})
+
+/** Button by its name, whatever keys it shows. */
+export const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })

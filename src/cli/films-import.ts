@@ -72,7 +72,7 @@ const importFile = async (call: Call, config: Config, source: ImportSource): Pro
   const bad = checked.mistakes.length > 0
   const result = bad || dryRun ? undefined : await store(config, source, checked)
   const report: Report = { checked, result, dryRun, seconds: (performance.now() - startedMs) / 1000 }
-  await (call.json ? printJson(jsonOf(report)) : printReport(report, call.operands[0] ?? '', config))
+  await (call.json ? printJson(jsonOf(report, config)) : printReport(report, call.operands[0] ?? '', config))
   return bad || result?.stopped !== undefined ? 1 : 0
 }
 
@@ -105,7 +105,7 @@ interface Report {
   readonly seconds: number
 }
 
-const jsonOf = ({ checked, result, dryRun, seconds }: Report) => ({
+const jsonOf = ({ checked, result, dryRun, seconds }: Report, config: Config) => ({
   dryRun,
   checked: checked.films,
   mistakes: checked.mistakes,
@@ -113,10 +113,11 @@ const jsonOf = ({ checked, result, dryRun, seconds }: Report) => ({
   imported: result?.films ?? 0,
   stopped: result?.stopped ?? null,
   nextLine: result?.stopped === undefined ? null : result.nextLine,
+  unsureUpTo: (isRemote(config) ? result?.unsureUpTo : undefined) ?? null,
   seconds: Number(seconds.toFixed(3)),
 })
 
-const printReport = async ({ checked, result, dryRun, seconds }: Report, path: string, { database }: Config): Promise<void> => {
+const printReport = async ({ checked, result, dryRun, seconds }: Report, path: string, config: Config): Promise<void> => {
   const { films, ignored, mistakes } = checked
   if (mistakes.length > 0) {
     tell(`Nothing was imported. ${JSON.stringify(path)} has these mistakes:\n${mistakes.map(mistakeLine).join('')}`)
@@ -126,13 +127,15 @@ const printReport = async ({ checked, result, dryRun, seconds }: Report, path: s
   if (ignored.length > 0) tell(`The members ${ignored.join(', ')} were ignored: the program sets them itself.\n`)
   if (result === undefined) return print(`${grouped(films)} films can be imported${dryRun ? '; nothing was stored (--dry-run)' : ''}.\n`)
   await print(`${grouped(result.films)} films imported in ${seconds.toFixed(1)} s (${grouped(Math.round(result.films / seconds))}/s).\n`)
-  if (result.stopped !== undefined) tell(stoppedText(result, path, database.url !== 'sqlite'))
+  if (result.stopped !== undefined) tell(stoppedText(result, path, isRemote(config)))
 }
 
 const mistakeLine = ({ line, pointer, detail }: LineMistake): string =>
   printable(`  line ${line}${pointer === '' ? '' : `, ${pointer}`}: ${detail}`) + '\n'
 
-/** PostgreSQL may have committed what it could not acknowledge any more. */
+/** PostgreSQL may have committed what it could not acknowledge any more; SQLite commits here or not at all. */
+const isRemote = ({ database }: Config): boolean => database.url !== 'sqlite'
+
 const stoppedText = ({ films, nextLine, stopped, unsureUpTo }: ImportResult, path: string, remote: boolean): string => {
   const unsure =
     remote && unsureUpTo !== undefined

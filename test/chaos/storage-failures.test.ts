@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 
+import { assertUnavailable, readiness, storeEvents } from '../support/health.ts'
 import { createLedger, type Ledger, voterEnv, type Written } from '../support/ledger.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
@@ -24,13 +25,9 @@ const writeMuch = (server: TestServer, ledger: Ledger): Promise<Written[]> =>
     ...Array.from({ length: 5 }, () => ledger.addFilm(server)),
   ])
 
-const assertRefused = ({ fate, status, headers, body }: Written): void => {
-  assert.deepEqual([fate, status], ['refused', 503])
-  assert.match(headers.get('content-type') ?? '', /^application\/problem\+json/)
-  assert.match(headers.get('retry-after') ?? '', /^[1-9]\d*$/)
-  assert.equal(headers.get('cache-control'), 'no-store')
-  assert.deepEqual([body['status'], body['code'], body['type']], [503, 'store_unavailable', '/problems/store_unavailable'])
-  assert.doesNotMatch(JSON.stringify(body), /sqlite|disk|i\/o|\.db|tmp|errno/i, 'nothing of the inside is told')
+const assertRefused = (written: Written): void => {
+  assert.equal(written.fate, 'refused')
+  assertUnavailable(written)
 }
 
 const assertReadable = async (server: TestServer): Promise<void> => {
@@ -41,18 +38,6 @@ const assertReadable = async (server: TestServer): Promise<void> => {
   }
   assert.equal((await fetch(server.url, { method: 'HEAD' })).status, 200)
 }
-
-const readiness = async (server: TestServer): Promise<{ status: number; database: boolean | undefined }> => {
-  const answer = await fetch(`${server.opsUrl}/readyz`)
-  const { checks } = (await answer.json()) as { checks: { name: string; ok: boolean }[] }
-  return { status: answer.status, database: checks.find(({ name }) => name === 'database')?.ok }
-}
-
-const storeEvents = (server: TestServer): unknown[] =>
-  server
-    .log()
-    .map((record) => record['event'])
-    .filter((event) => event === 'sys_store_failure' || event === 'sys_store_recovered')
 
 /** A second of failure as clients and the operator see it, and the way back. */
 const failAndRecover = async (

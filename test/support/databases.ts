@@ -7,7 +7,8 @@ import { after } from 'node:test'
 
 import { type Database, openDatabase } from '../../src/db/open.ts'
 import { eventually } from './deadline.ts'
-import { type DatabaseServer, queryUrl, startPostgres, useServer } from './postgres.ts'
+import { type DatabaseServer, queryUrl, useServer } from './postgres-client.ts'
+import { startPostgres } from './postgres.ts'
 import { servicesMissing } from './services.ts'
 import { storedAt, storedInFolder, type Stored } from './stored.ts'
 

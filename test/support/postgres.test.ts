@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { within } from './deadline.ts'
-import { queryUrl, startPostgres, useServer } from './postgres.ts'
+import { queryUrl, useServer } from './postgres-client.ts'
+import { startPostgres } from './postgres.ts'
 import { describeUnless, servicesMissing } from './services.ts'
 
 describeUnless(servicesMissing('postgres'), 'a private PostgreSQL server', () => {

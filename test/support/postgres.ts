@@ -1,15 +1,14 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-import pg from 'pg'
-
 import { eventually, within } from './deadline.ts'
+import { type DatabaseServer, queryOnce, type Row } from './postgres-client.ts'
 import { childrenOf, hasEnded, isStopped, signal } from './process-tree.ts'
 import { postgresFolder } from './services.ts'
 
@@ -19,8 +18,6 @@ const limitMs = 20_000
 /** What the program connects as: an ordinary role that owns its databases, so that nothing works by a superuser's rights alone. */
 const role = 'filmgate'
 
-export type Row = Readonly<Record<string, unknown>>
-
 export interface PostgresOptions {
   /** Listens on a free port of 127.0.0.1 too, where the role needs its password; `tls` in PEM. */
   readonly tcp?: { readonly tls?: { readonly certificate: string; readonly key: string } }
@@ -28,11 +25,6 @@ export interface PostgresOptions {
   readonly fsync?: boolean
   /** Further settings, as of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
-}
-
-export interface DatabaseServer extends AsyncDisposable {
-  /** The URL of a new, empty database. */
-  createDatabase(): Promise<string>
 }
 
 export interface PostgresServer extends DatabaseServer {
@@ -52,6 +44,13 @@ export interface PostgresServer extends DatabaseServer {
   /** Stops every one of its processes (SIGSTOP): it answers nothing, its connections stay. */
   pause(): Promise<void>
   resume(): void
+  /** A hot standby of its own that copies what is committed here (streaming replication, PostgreSQL manual, chapter 27). */
+  startStandby(): Promise<Standby>
+}
+
+export interface Standby extends PostgresServer {
+  /** Becomes a primary, and answers from now on where `failed`, which must have ended, has answered. */
+  takeOver(failed: PostgresServer): Promise<void>
 }
 
 /** As whom PostgreSQL runs: it refuses to be root. */
@@ -74,17 +73,12 @@ const freePort = async (): Promise<number> => {
 
 /** A PostgreSQL server of its own in a temporary folder, reached over a Unix socket. Ends with the test, or with this process at the latest. */
 export const startPostgres = async (options: PostgresOptions = {}): Promise<PostgresServer> => {
-  const cluster = await createCluster(options)
-  try {
-    await cluster.start()
-    return cluster
-  } catch (error) {
-    await cluster[Symbol.asyncDispose]()
-    throw error
-  }
+  const cluster = await prepareCluster(options)
+  const access = ['-U', 'postgres', '--auth-local=trust', '--auth-host=scram-sha-256']
+  return cluster.begin('initdb', [...access, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync', '--no-instructions'])
 }
 
-const createCluster = async (options: PostgresOptions): Promise<Cluster> => {
+const prepareCluster = async (options: PostgresOptions): Promise<Cluster> => {
   const programs = postgresFolder()
   if (programs === undefined) throw new Error('PostgreSQL is not installed (scripts/services installs it)')
   const as = account()
@@ -114,10 +108,7 @@ const createCluster = async (options: PostgresOptions): Promise<Cluster> => {
     }),
     ...options.settings,
   }
-  const cluster = new Cluster({ programs, as, folder, settings })
-  const initdb = ['-D', join(folder, 'data'), '-U', 'postgres', '--auth-local=trust', '--auth-host=scram-sha-256', '-E', 'UTF8']
-  await cluster.run('initdb', [...initdb, '--locale=C.UTF-8', '--no-sync', '--no-instructions'])
-  return cluster
+  return new Cluster({ programs, as, folder, settings })
 }
 
 interface ClusterOptions {
@@ -127,7 +118,7 @@ interface ClusterOptions {
   readonly settings: Readonly<Record<string, string>>
 }
 
-class Cluster implements PostgresServer {
+class Cluster implements Standby {
   readonly folder: string
   readonly port: number
   readonly password = randomBytes(16).toString('hex')
@@ -147,9 +138,30 @@ class Cluster implements PostgresServer {
     this.#spawn = { ...as, cwd: folder, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' } }
   }
 
-  /** One of PostgreSQL's own programs, to its end. */
-  run(program: string, args: readonly string[]): Promise<unknown> {
-    return run(join(this.#programs, program), args, { ...this.#spawn, timeout: limitMs })
+  /** Fills the folder by one of PostgreSQL's own programs, and starts on it. */
+  async begin(program: 'initdb' | 'pg_basebackup', args: readonly string[]): Promise<this> {
+    try {
+      await run(join(this.#programs, program), ['-D', join(this.folder, 'data'), ...args], { ...this.#spawn, timeout: limitMs })
+      await this.start()
+      return this
+    } catch (error) {
+      await this[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async startStandby(): Promise<Standby> {
+    const standby = await prepareCluster({})
+    const source = ['-h', this.folder, '-p', String(this.port), '-U', 'postgres']
+    return standby.begin('pg_basebackup', [...source, '--write-recovery-conf', '--wal-method=stream', '--checkpoint=fast', '--no-sync'])
+  }
+
+  async takeOver(failed: PostgresServer): Promise<void> {
+    await this.query('select pg_promote()')
+    // As an address moves to another machine: at every moment it leads to one of them.
+    const [from, to] = [failed, this].map(({ folder, port }) => join(folder, `.s.PGSQL.${port}`)) as [string, string]
+    symlinkSync(to, `${from}.next`)
+    renameSync(`${from}.next`, from)
   }
 
   async start(): Promise<void> {
@@ -249,42 +261,4 @@ const releaseMemory = async (dataDir: string): Promise<void> => {
     return
   }
   if (segment !== undefined && /^\d+$/.test(segment)) await run('ipcrm', ['-m', segment]).catch(() => undefined)
-}
-
-/** Ids and counts come as text from the driver, because they need not fit a number; those of tests do. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
-}
-
-const queryOnce = async (config: pg.ClientConfig, sql: string, parameters: readonly unknown[]): Promise<Row[]> => {
-  const client = new pg.Client({ ...config, types, connectionTimeoutMillis: limitMs, query_timeout: limitMs })
-  // Without a listener the death of the server would be the death of the test's process.
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    return (await client.query<Row>(sql, [...parameters])).rows
-  } finally {
-    await client.end().catch(() => undefined)
-  }
-}
-
-/** One query on a connection of its own. */
-export const queryUrl = (url: string, sql: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
-  queryOnce({ connectionString: url }, sql, parameters)
-
-/** A server that somebody else runs: databases are made there and dropped in the end. Its role must be allowed to make them. */
-export const useServer = (url: string): DatabaseServer => {
-  const created: string[] = []
-  return {
-    createDatabase: async () => {
-      const name = `filmgate_test_${randomBytes(8).toString('hex')}`
-      await queryUrl(url, `create database ${name}`)
-      created.push(name)
-      return Object.assign(new URL(url), { pathname: `/${name}` }).href
-    },
-    [Symbol.asyncDispose]: async () => {
-      for (const name of created) await queryUrl(url, `drop database if exists ${name} with (force)`)
-    },
-  }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
-import { queryUrl, type Row } from './postgres.ts'
+import { queryUrl, type Row } from './postgres-client.ts'
 
 /** What is really stored, read past the program. */
 export interface Stored {

@@ -18,14 +18,27 @@ const nullable = <T>(schema: { readonly type: string }): ReturnType<typeof Type.
 const NullableText = nullable<string>(Text)
 const NullableInteger = (minimum: number, maximum: number) => nullable<number>(Type.Integer({ minimum, maximum }))
 
-const exampleFilm = {
+const frozen = {
+  id: 1,
   name: 'Frozen',
   studio: 'Disney',
   year: 2013,
-  genre: 'Animation',
-  director: 'Jennifer Lee',
+  genre: 'Adventure',
+  director: 'Chris Buck, Jennifer Lee',
   runtime_min: 102,
   rating: 7.4,
+  likes: 3,
+  dislikes: 1,
+}
+
+const moana = {
+  name: 'Moana',
+  studio: 'Disney',
+  year: 2016,
+  genre: 'Adventure',
+  director: 'Ron Clements, John Musker',
+  runtime_min: 107,
+  rating: 7.6,
 }
 
 export const NewFilm = Type.Object(
@@ -38,7 +51,7 @@ export const NewFilm = Type.Object(
     runtime_min: Type.Optional(NullableInteger(1, 100_000)),
     rating: Type.Optional(nullable<number>(Type.Number({ minimum: 0, maximum: 10 }))),
   },
-  { additionalProperties: false, description: 'A film to add. What is null or left out is not known.', examples: [exampleFilm] },
+  { additionalProperties: false, description: 'A film to add. What is null or left out is not known.', examples: [moana] },
 )
 export type NewFilm = Static<typeof NewFilm>
 
@@ -75,7 +88,7 @@ const filmMembers = {
 
 export const Film = Type.Object(filmMembers, {
   description: 'A film. What is not known is null.',
-  examples: [{ id: 1, ...exampleFilm, likes: 0, dislikes: 0 }],
+  examples: [frozen],
 })
 export type Film = Static<typeof Film>
 
@@ -86,7 +99,10 @@ export const RandomFilm = Type.Object(
     vote: Type.Optional(VoteReceipt),
     votes: Type.Optional(Type.Array(VoteReceipt)),
   },
-  { description: 'A film, with what became of the vote or the two votes of the call.' },
+  {
+    description: 'A film, with what became of the vote or the two votes of the call.',
+    examples: [frozen, { ...frozen, vote: { film_id: 2, value: 'like', recorded: true } }],
+  },
 )
 export type RandomFilm = Static<typeof RandomFilm>
 

@@ -77,10 +77,10 @@ export const crossChecks: readonly CrossCheck[] = [
         : undefined,
   },
   {
-    keys: ['secrets.key', 'database.url'],
+    keys: ['database.url', 'secrets.key'],
     check: ({ database, secrets }) =>
       database.url !== 'sqlite' && secrets.key === ''
-        ? 'must be set where the database is PostgreSQL, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
+        ? 'is PostgreSQL, which needs secrets.key, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
         : undefined,
   },
 ]

@@ -40,7 +40,7 @@ export const createFilmRepository = (database: Database, clock: Clock): FilmRepo
     bySlots: async (slots) => (await reader.executeQuery<Film & { slot: number }>(queries.bySlots(slots))).rows,
   })
 
-  channel.subscribe('film_removed', picks.forgetAll)
+  channel.subscribe('film_removed', () => picks.forgetAll())
 
   return {
     picks,

@@ -72,7 +72,8 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
     anonymousVotes: config.votes.anonymous,
     publicOrigin: config.server.publicUrl,
   })
-  if (config.page.enabled) pageRoutes(server, { warn: (message) => log.note('warn', message) })
+  const warn = (message: string): void => log.note('warn', message)
+  if (config.page.enabled) pageRoutes(server, { warn })
   const description = siteRoutes(server, {
     routes,
     publicPermissions,
@@ -80,6 +81,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
     limitsOf: layers.createLimitTable(defaults, total),
     dataDir: config.data.dir,
     epochMs: options.clock.epochMs,
+    warn,
   })
   layers.addMethodAnswers(server, routes)
   layers.addNotFoundAnswer(server)

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 
+import type { ApiDescription } from '../../src/api/site/document.ts'
 import { createApiKeyRepository } from '../../src/api/accounts/api-keys.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { createApiKey, formatApiKey, hashSecret } from '../../src/credentials/api-key.ts'
@@ -184,6 +185,24 @@ describe('what is answered is what is described', () => {
       )
     }
   })
+})
+
+test('what differs from the description is found', async () => {
+  const answer = await ask(server, {})
+  const name = 'GET /v1/films/:id'
+  assertDescribed(document, name, answer)
+  const planted = (change: (copy: ApiDescription) => void): ApiDescription => {
+    const copy = structuredClone(document)
+    change(copy)
+    return copy
+  }
+  const film = document.components.schemas['Film']
+  const statusless = planted(({ paths }) => void Object.assign(paths, { '/v1/films/{id}': { get: { responses: {} } } }))
+  assert.throws(() => assertDescribed(statusless, name, answer), /answers 200, which is not described/)
+  const shaped = planted(({ components }) => void Object.assign(components.schemas, { Film: { ...film, required: ['other'] } }))
+  assert.throws(() => assertDescribed(shaped, name, answer), /other/)
+  const fieldless = planted(({ paths }) => void Object.assign(paths['/v1/films/{id}']?.['get']?.responses['200'] ?? {}, { headers: {} }))
+  assert.throws(() => assertDescribed(fieldless, name, answer), /is not described/)
 })
 
 test('without a security.txt its address is 404, as described', async () => {

@@ -57,10 +57,11 @@ interface PostmanCollection {
   readonly item: readonly { readonly item: readonly { readonly name: string }[] }[]
 }
 
-const runNewman = (values: Readonly<Record<string, string>>): Promise<NewmanRunSummary> =>
+const postmanFile = join(folder, 'filmgate.postman_collection.json')
+
+const runNewman = (values: Readonly<Record<string, string>>, collection = postmanFile): Promise<NewmanRunSummary> =>
   new Promise((resolve, reject) => {
     const envVar = Object.entries(values).map(([key, value]) => ({ key, value }))
-    const collection = join(folder, 'filmgate.postman_collection.json')
     newman.run({ collection, envVar, timeoutRequest: 5000 }, (error, summary) => (error ? reject(error) : resolve(summary)))
   })
 
@@ -88,6 +89,24 @@ describe('the Postman collection', () => {
     const { run: result } = await runNewman({ baseUrl: server.url, apiKey: 'fg_wrong' })
     const failed = new Set(result.failures.map(({ source }) => source?.name))
     assert.deepEqual(failed, new Set(['Add a film', 'Add a film, with an empty object']))
+  })
+
+  test('notices an answer of another shape', async (t) => {
+    const other = mkdtempSync(join(tmpdir(), 'filmgate-collections-'))
+    t.after(() => rmSync(other, { recursive: true }))
+    const file = join(other, 'planted.json')
+    writeFileSync(
+      file,
+      read('filmgate.postman_collection.json').replaceAll(
+        String.raw`\"likes\":{\"type\":\"integer\"}`,
+        String.raw`\"likes\":{\"type\":\"string\"}`,
+      ),
+    )
+    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: server.key() }, file)
+    assert.deepEqual(
+      new Set(result.failures.map(({ source }) => source?.name)),
+      new Set(['A random film', 'A random film, with like', 'A random film, with dislike', 'Add a film', 'A film by its id']),
+    )
   })
 
   test('holds no key, and nothing that depends on the day or the machine', () => {

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 
 import type { ApiDescription, Response } from '../../src/api/site/document.ts'
-import { describedRoutes } from '../../src/api/site/openapi.ts'
+import { describeApi, describedRoutes } from '../../src/api/site/openapi.ts'
 import { loadConfig } from '../../src/config.ts'
 import { checkLimits } from '../../src/serve.ts'
 import { describeApp } from '../../src/serve/describe.ts'
@@ -106,6 +106,16 @@ test('a HEAD beside a GET is left out, one that stands alone is not', () => {
     described.map(({ method, url }) => `${method} ${url}`),
     ['GET /a', 'HEAD /b', 'POST /b'],
   )
+})
+
+test('a route that does not describe itself stops the start, unless it is no part of the API', () => {
+  const options = {
+    publicPermissions: new Set<never>(),
+    publicUrl: '',
+    limitsOf: () => ({ anonymous: [], authenticated: [], total: [] }),
+  }
+  assert.throws(() => describeApi({ ...options, routes: [route('GET', '/a')] }), /route GET \/a is not described/)
+  assert.deepEqual(describeApi({ ...options, routes: [{ ...route('GET', '/a'), schema: { hide: true } }] }).paths, {})
 })
 
 test('the server is where public_url says, else where the document came from', async () => {

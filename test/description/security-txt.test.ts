@@ -38,6 +38,7 @@ test('one that has expired is not handed out, and does not keep the server from 
   const answer = await ask(server, { target })
   assertProblem(answer, { status: 404, code: 'not_found' })
   assert.match(answer.body, /expired/)
+  await server.logged(({ level, msg }) => level === 'warn' && msg.includes('security.txt'))
 })
 
 test('what is no security.txt stops the start and says why', async () => {

@@ -15,6 +15,8 @@ export interface SiteRoutesOptions extends DescriptionOptions {
   /** Where the operator may lay a security.txt. */
   readonly dataDir: string
   readonly epochMs: () => number
+  /** Told once, at the start, when the security.txt has expired. */
+  readonly warn: (message: string) => void
 }
 
 const ProblemPath = Type.Object(
@@ -67,8 +69,9 @@ const contactExpired = new Problem('not_found', {
   detail: 'What the operator of this server said of whom to tell of a weakness has expired.',
 })
 
-const securityTxtRoute = (server: FastifyInstance, { dataDir, epochMs }: SiteRoutesOptions): void => {
+const securityTxtRoute = (server: FastifyInstance, { dataDir, epochMs, warn }: SiteRoutesOptions): void => {
   const file = readSecurityTxt(dataDir)
+  if (file !== undefined && file.expiresMs <= epochMs()) warn('security.txt in the data folder has expired, so it is not handed out')
   const answer = file && createFixedAnswer({ body: file.text, type: 'text/plain; charset=utf-8', maxAgeS: hourS })
   const schema = { ...describeSecurityTxt, querystring: NoQuery }
   server.get('/.well-known/security.txt', { schema, config: { ...config, produces: 'text/plain' } }, (request, reply) => {

@@ -37,7 +37,7 @@ ${registered}<h2>What it means</h2>
 <ul>
 ${steps.map((step) => `<li>${escape(step)}</li>\n`).join('')}</ul>
 <h2>An example</h2>
-<pre><code>${escape(JSON.stringify(exampleProblem(code), null, 2))}</code></pre>
+<pre tabindex="0"><code>${escape(JSON.stringify(exampleProblem(code), null, 2))}</code></pre>
 </main>
 <nav aria-label="All problems">
 <h2>All problems</h2>

@@ -6,15 +6,15 @@ import { headerFields } from './header-fields.ts'
 import { operationOf, type OperationOptions, sharedRefusals } from './operations.ts'
 import { namedSchemas } from './schemas.ts'
 
+/** The same from src/ and from dist/. */
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+
 export interface DescriptionOptions extends OperationOptions {
   /** The complete table: what is not in it is not described. */
   readonly routes: readonly RouteEntry[]
   /** `server.public_url`, or empty. */
   readonly publicUrl: string
 }
-
-/** The same from src/ and from dist/. */
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
 
 const about = `Films at random, one at a time, and the votes of those who see them.
 

@@ -88,12 +88,11 @@ for (const database of databases) {
       await using server = await startServer({ dataDir: place.dataDir, env: place.env })
       const before = await countOf(place)
       const importing = startCommand(['films', 'import', 'films.ndjson'], { cwd: folder.path, dataDir: place.dataDir, env: place.env })
-      let isOver = false
-      void importing.ended.then(() => (isOver = true))
+      const importer = importing.process
       await importing.said(batches)
       const headers = { authorization: `Bearer ${server.key()}`, 'content-type': 'application/json' }
       let added = 0
-      while (!isOver) {
+      while (importer.exitCode === null && importer.signalCode === null) {
         const [read, voted, written] = await Promise.all([
           fetch(server.url),
           fetch(`${server.url}/?like=${1 + (added % 100)}`),
@@ -167,7 +166,7 @@ for (const database of databases) {
 }
 
 test('a full disk: it stops with the reason, and what it counted is there', async () => {
-  await using disk = await mountSmallDisk(12)
+  await using disk = await mountSmallDisk(8)
   using folder = temporaryFolder()
   writeFilmFile(join(folder.path, 'films.ndjson'), 80_000)
   const options = { cwd: folder.path, dataDir: disk.dataDir, wrap: disk.wrap }

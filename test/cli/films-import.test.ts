@@ -1,205 +1,17 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { gzipSync } from 'node:zlib'
 
-import { type CommandOptions, runCommand, temporaryFolder } from '../support/command.ts'
+import { runCommand, temporaryFolder } from '../support/command.ts'
 import { databases } from '../support/databases.ts'
 import { filmLine } from '../support/film-file.ts'
+import { importBytes, type ImportReport, lines } from '../support/importing.ts'
 import { startServer } from '../support/server.ts'
 import { describeUnless } from '../support/services.ts'
 import { assertConsistent, storedInFolder } from '../support/stored.ts'
 
-interface Report {
-  readonly dryRun: boolean
-  readonly checked: number
-  readonly mistakes: readonly { readonly line: number; readonly pointer: string; readonly detail: string }[]
-  readonly ignored: readonly string[]
-  readonly imported: number
-  readonly stopped: string | null
-  readonly nextLine: number | null
-}
-
-interface Imported {
-  readonly code: number | null
-  readonly stderr: string
-  readonly report: Report | undefined
-  readonly names: readonly unknown[]
-}
-
-/** Imports what is given as a file, or as standard input, into an empty catalogue, and looks what is there then. */
-const importBytes = async (
-  bytes: string | Uint8Array,
-  { args = [], stdin = false }: { args?: readonly string[]; stdin?: boolean } = {},
-): Promise<Imported> => {
-  using folder = temporaryFolder()
-  const dataDir = join(folder.path, 'data')
-  const options: CommandOptions & { cwd: string } = { dataDir, cwd: folder.path, ...(stdin ? { input: bytes } : {}) }
-  if (!stdin) writeFileSync(join(folder.path, 'films.ndjson'), bytes)
-  const { code, stdout, stderr } = await runCommand(['films', 'import', stdin ? '-' : 'films.ndjson', '--json', ...args], options)
-  assert.doesNotMatch(stderr, /\n\s+at |node:|\.ts:/, 'no stack')
-  if (existsSync(dataDir))
-    assert.deepEqual(
-      readdirSync(dataDir).filter((name) => name.startsWith('.import')),
-      [],
-      'no spool file is left',
-    )
-  const stored = storedInFolder(dataDir)
-  const isThere = existsSync(join(dataDir, 'filmgate.db'))
-  if (isThere) await assertConsistent(stored)
-  const names = isThere ? (await stored.query('select name from film order by id')).map(({ name }) => name) : []
-  return { code, stderr, report: stdout === '' ? undefined : (JSON.parse(stdout) as Report), names }
-}
-
-const lines = (...texts: readonly string[]): string => texts.map((text) => `${text}\n`).join('')
 const good = '{"name":"Moana","studio":"Disney","year":2016}'
-const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
-const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le')
-
-interface Refused {
-  readonly bytes: string | Uint8Array
-  readonly line: number
-  readonly pointer?: string
-  readonly detail: RegExp
-}
-
-const refusedLines: Readonly<Record<string, Refused>> = {
-  'not JSON': { bytes: lines(good, 'Frozen'), line: 2, detail: /not valid JSON/ },
-  'a trailing comma': { bytes: lines(good, '{"name":"A",}'), line: 2, detail: /not valid JSON. See character 13\./ },
-  'two objects on a line': { bytes: lines(good + good), line: 1, detail: /not valid JSON/ },
-  'a last line that is cut in half': {
-    bytes: `${lines(good, good)}{"name":"Fro`,
-    line: 3,
-    detail: /not valid JSON.* the file may be cut off/,
-  },
-  'a last line that is cut in a character': {
-    bytes: Buffer.from(`${lines(good)}{"name":"é`).subarray(0, -1),
-    line: 2,
-    detail: /not valid UTF-8.* cut off/,
-  },
-  'a member twice': { bytes: lines('{"name":"A","name":"B"}'), line: 1, detail: /the same member twice/ },
-  'a member twice, escaped': { bytes: lines(String.raw`{"name":"A","n\u0061me":"B"}`), line: 1, detail: /the same member twice/ },
-  'a member __proto__': { bytes: lines('{"name":"A","__proto__":{}}'), line: 1, detail: /cannot be called __proto__/ },
-  depth: { bytes: lines(`{"name":${'['.repeat(40)}${']'.repeat(40)}}`), line: 1, detail: /nested more than 32 levels/ },
-  'half a surrogate pair': { bytes: lines(String.raw`{"name":"\ud83c"}`), line: 1, detail: /half of a surrogate pair/ },
-  'a byte that is no UTF-8': {
-    bytes: Buffer.concat([latin1(lines(good)), latin1('{"name":"Amélie"}\n')]),
-    line: 2,
-    detail: /not valid UTF-8. See character 12; .*LATIN1/,
-  },
-  'a byte order mark in the middle': { bytes: lines(good, `\u{feff}${good}`), line: 2, detail: /byte order mark/ },
-  'no name': { bytes: lines('{"year":2016}'), line: 1, pointer: '/name', detail: /required/ },
-  'an unknown member': { bytes: lines('{"name":"A","titel":"B"}'), line: 1, pointer: '/titel', detail: /not known/ },
-  'a wrong type': { bytes: lines(good, '', '{"name":"A","year":"2016"}'), line: 3, pointer: '/year', detail: /integer/ },
-  'a year of the future': { bytes: lines('{"name":"A","year":9999}'), line: 1, pointer: '/year', detail: /2200/ },
-  'a name of spaces': { bytes: lines('{"name":"   "}'), line: 1, pointer: '/name', detail: /pattern/ },
-  'a name that turns the reading direction': {
-    bytes: lines(String.raw`{"name":"A\u202eB"}`),
-    line: 1,
-    pointer: '/name',
-    detail: /pattern/,
-  },
-  'a control character in a name': { bytes: lines(String.raw`{"name":"A\u001b[31m"}`), line: 1, pointer: '/name', detail: /pattern/ },
-  'a name of 201 characters': { bytes: lines(JSON.stringify({ name: 'a'.repeat(201) })), line: 1, pointer: '/name', detail: /200/ },
-  'a name that is longer in NFC': {
-    bytes: lines(JSON.stringify({ name: '\u{fb2c}'.repeat(100) })),
-    line: 1,
-    pointer: '/name',
-    detail: /normal form C/,
-  },
-  'an id of the wrong type': { bytes: lines('{"name":"A","id":"1"}'), line: 1, pointer: '/id', detail: /integer/ },
-  'an array as a line': { bytes: lines(good, '[1]'), line: 2, detail: /object/ },
-  'a line that is too long': {
-    bytes: lines(good, JSON.stringify({ name: 'a'.repeat(70_000) }), good),
-    line: 2,
-    detail: /longer than 65536 bytes/,
-  },
-  'a line of 3 MB, then a wrong one': { bytes: lines(good, 'x'.repeat(3_000_000)), line: 2, detail: /longer than 65536 bytes/ },
-  'a NUL byte': { bytes: lines(good, '{"name":"A\0"}'), line: 2, detail: /not valid JSON/ },
-  CSV: { bytes: lines('name,year', 'Frozen,2013'), line: 1, detail: /not valid JSON/ },
-  'pretty-printed JSON': { bytes: JSON.stringify({ name: 'Frozen' }, null, 2), line: 1, detail: /not valid JSON/ },
-}
-
-describe('a line that is refused: its number and the reason, and nothing is imported', () => {
-  for (const [name, { bytes, line, pointer = '', detail }] of Object.entries(refusedLines)) {
-    test(name, async () => {
-      const { code, report, names } = await importBytes(bytes)
-      assert.equal(code, 1)
-      assert.equal(report?.imported, 0)
-      assert.deepEqual(names, [])
-      const [mistake] = report?.mistakes ?? []
-      assert.deepEqual({ line: mistake?.line, pointer: mistake?.pointer }, { line, pointer }, JSON.stringify(report))
-      assert.match(mistake?.detail ?? '', detail)
-    })
-  }
-})
-
-const foreign: Readonly<Record<string, { readonly bytes: Uint8Array | string; readonly message: RegExp }>> = {
-  gzip: { bytes: gzipSync(lines(good)), message: /it is gzip; unpack it first/ },
-  zip: { bytes: Buffer.from('PK\u0003\u0004....'), message: /it is a zip archive/ },
-  'UTF-16 with a byte order mark': { bytes: utf16(`\u{feff}${lines(good)}`), message: /it is UTF-16, not UTF-8/ },
-  'UTF-16 without': { bytes: utf16(lines(good)), message: /it is UTF-16, not UTF-8/ },
-  'UTF-16, big end first': { bytes: utf16(`\u{feff}${lines(good)}`).swap16(), message: /it is UTF-16, not UTF-8/ },
-  'a JSON array': { bytes: `[${good}]`, message: /it is a JSON array; .*jq/ },
-}
-
-describe('a file of another kind is named', () => {
-  for (const [name, { bytes, message }] of Object.entries(foreign)) {
-    for (const stdin of [false, true]) {
-      test(`${name}${stdin ? ', on standard input' : ''}`, async () => {
-        const { code, report, stderr, names } = await importBytes(bytes, { stdin })
-        assert.deepEqual([code, report, names], [1, undefined, []])
-        assert.match(stderr, message)
-        assert.match(stderr, /nothing was imported/)
-      })
-    }
-  }
-})
-
-describe('a file that cannot be read: the reason, exit 1', () => {
-  test('there is none', async () => {
-    const { code, stdout, stderr } = await runCommand(['films', 'import', 'nowhere.ndjson'])
-    assert.deepEqual([code, stdout], [1, ''])
-    assert.equal(stderr, 'filmgate: cannot read "nowhere.ndjson": no such file\n')
-  })
-
-  test('a folder', async () => {
-    using folder = temporaryFolder()
-    mkdirSync(join(folder.path, 'films'))
-    const { code, stderr } = await runCommand(['films', 'import', 'films'], { cwd: folder.path })
-    assert.deepEqual([code, stderr], [1, 'filmgate: cannot read "films": it is a folder\n'])
-  })
-
-  test('a line number that is none', async () => {
-    for (const line of ['0', '-1', 'x', '1.5', '']) {
-      const { code, stderr } = await runCommand(['films', 'import', 'x', `--from-line=${line}`])
-      assert.equal(code, 2)
-      assert.match(stderr, /--from-line needs/)
-    }
-  })
-})
-
-test('mistakes are listed in the order of the file, the first 20 of them, for people too', async () => {
-  const many = Array.from({ length: 50 }, (_, i) => `{"name":"Film ${i}","year":${i % 2 === 0 ? 2000 : 1}}`)
-  const { report } = await importBytes(lines(...many))
-  assert.deepEqual(
-    report?.mistakes.map(({ line }) => line),
-    Array.from({ length: 20 }, (_, i) => 2 * (i + 1)),
-  )
-  using folder = temporaryFolder()
-  const name = String.raw`odd\u001b[31m\u202e`
-  writeFileSync(join(folder.path, 'films.ndjson'), lines(good, `{"name":"A","${name}":1}`, 'x'))
-  const { code, stdout, stderr } = await runCommand(['films', 'import', 'films.ndjson'], { cwd: folder.path })
-  assert.deepEqual([code, stdout], [1, ''])
-  assert.match(
-    stderr,
-    /Nothing was imported\. "films\.ndjson" has these mistakes:\n {2}line 2, \/odd.*: is not known here\n {2}line 3: The line is not valid JSON\./,
-  )
-  // oxlint-disable-next-line no-control-regex
-  assert.doesNotMatch(stderr, /[\u001b\u202e]/, 'what the file holds does not reach the terminal as it is')
-})
 
 const taken: Readonly<Record<string, { readonly bytes: string | Uint8Array; readonly names: readonly string[] }>> = {
   'an empty file': { bytes: '', names: [] },
@@ -276,8 +88,7 @@ describe('what is taken', () => {
 
   test('a pipe is a file like any other', async () => {
     using folder = temporaryFolder()
-    execFileSync('mkfifo', [join(folder.path, 'pipe')])
-    const script = `(printf '%s\\n' '${good}' > pipe) & exec "$@"`
+    const script = `mkfifo pipe; (printf '%s\\n' '${good}' > pipe) & exec "$@"`
     const { code, stdout } = await runCommand(['films', 'import', 'pipe'], {
       cwd: folder.path,
       wrap: (command) => ['sh', '-c', script, 'sh', ...command],
@@ -327,7 +138,7 @@ for (const database of databases) {
         input,
       })
       assert.equal(code, 0, stderr)
-      assert.equal((JSON.parse(stdout) as Report).imported, 7001)
+      assert.equal((JSON.parse(stdout) as ImportReport).imported, 7001)
       await assertConsistent(place)
       assert.deepEqual(
         (await place.query('select films from catalogue')).map((row) => row['films']),

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 import type { Config } from '../../config.ts'
-import { parseCidr } from '../../core/address.ts'
 import { fail, type Finding, ok, warn } from './finding.ts'
 
 /** Where it listens, whether it can, and whom it believes. */
@@ -69,18 +68,8 @@ const isOurOps = async (origin: string): Promise<boolean> => {
 const ask = (url: string, method: string): Promise<Response | undefined> =>
   fetch(url, { method, redirect: 'manual', signal: AbortSignal.timeout(2000) }).catch(() => undefined)
 
-const isWide = (cidr: string): boolean => (parseCidr(cidr)?.bits ?? 0) < 8
-
 const proxies = ({ server }: Config): Finding => {
   const { trustedProxies } = server
-  const wide = trustedProxies.filter(isWide)
-  if (wide.length > 0) {
-    return fail(
-      'proxies',
-      `server.trusted_proxies trusts ${wide.join(', ')}: nearly everybody can then choose the address that limits count`,
-      'name the proxy alone, such as "127.0.0.1/32"',
-    )
-  }
   if (trustedProxies.length > 0) return ok('proxies', `X-Forwarded-For is believed from ${trustedProxies.join(', ')}`)
   return server.publicUrl === '' || isLocal(server.publicUrl)
     ? ok('proxies', 'none is trusted: each client is the address that connects')

@@ -153,7 +153,7 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
     example: { detail: 'The catalogue is changing too fast. Try again.' },
   },
   store_unavailable: {
-    means: 'What the server stores its data in cannot be read or written at the moment. What was not acknowledged was not stored.',
+    means: 'What the server stores its data in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.' },
   },

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import type pg from 'pg'
@@ -8,7 +9,7 @@ import type { PostgresAddress } from './postgres-url.ts'
 
 /** One heartbeat and its deadline must fit into the second within which an announcement takes effect. */
 const heartbeatMs = 300
-const heartbeatDeadlineMs = 500
+const answerMs = 500
 const maxReconnectMs = 1000
 
 export interface PostgresChannel extends Channel {
@@ -28,23 +29,25 @@ export const openPostgresChannel = (driver: typeof pg, address: PostgresAddress)
   const tellAll = (): void => listeners.forEach((_, name) => tell(name))
 
   const listen = async (): Promise<void> => {
-    const client = new driver.Client(connectionOptions(address))
+    const socket = new Socket()
+    const client = new driver.Client({ ...connectionOptions(address), stream: () => socket })
+    const ask = (text: string) => client.query(timed({ text }, performance.now() + answerMs))
     client.on('error', () => undefined)
     client.on('notification', ({ payload }) => tell(payload ?? ''))
     try {
       await client.connect()
-      await client.query('listen filmgate')
+      await ask('listen filmgate')
       up = true
       // From before it listened nothing is known.
       tellAll()
       while (!closing.signal.aborted) {
         await pause(heartbeatMs, undefined, { signal: closing.signal, ref: false })
-        await client.query(timed({ text: 'select 1' }, performance.now() + heartbeatDeadlineMs))
+        await ask('select 1')
       }
     } finally {
       up = false
       // A server that has stopped would let a polite end wait for ever.
-      ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+      socket.destroy()
     }
   }
 

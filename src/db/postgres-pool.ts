@@ -48,6 +48,8 @@ export const connectionOptions = (address: PostgresAddress): pg.ClientConfig => 
   application_name: 'filmgate',
   connectionTimeoutMillis: connectMs,
   keepAlive: true,
+  // SCRAM then proves the certificate too: a password that is relayed over another TLS connection is worth nothing (RFC 5929).
+  enableChannelBinding: address.ssl !== false,
 })
 
 export const openPool = (driver: typeof pg, { address, max, readOnly }: PoolOptions): PostgresPool => {

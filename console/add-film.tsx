@@ -1,12 +1,13 @@
 import { computed, signal, type Signal } from '@preact/signals'
 import type { JSX } from 'preact'
 
-import { type Answer, callApi, type FieldError, type Trouble } from './answer.ts'
+import { type Answer, callPatiently, type FieldError, type Trouble } from './answer.ts'
 import { Field, type FieldProps } from './field.tsx'
 import { type Film, showFilm } from './films.ts'
 import { apiKey, bearer, isSendable } from './key.ts'
 import { TroubleNote } from './trouble-note.tsx'
 import { newFilm } from './new-film.ts'
+import { fieldWords } from './words.ts'
 
 interface FilmField extends Pick<FieldProps, 'label' | 'isWide' | 'inputMode'> {
   readonly member: string
@@ -28,7 +29,9 @@ const keyError = signal<string | undefined>(undefined)
 const added = signal<Film | undefined>(undefined)
 const sending = signal(false)
 
-const errors = computed(() => new Map((trouble.value?.errors ?? []).map(({ pointer, detail }: FieldError) => [pointer, detail])))
+const errors = computed(
+  () => new Map((trouble.value?.errors ?? []).map(({ pointer, detail }: FieldError) => [pointer, fieldWords(detail)])),
+)
 /** What belongs to no field stands above the button. */
 const isAllBeside = computed(
   () => errors.value.size > 0 && fields.filter(({ member }) => errors.value.has(`/${member}`)).length === errors.value.size,
@@ -43,7 +46,7 @@ const send = async (form: HTMLFormElement): Promise<void> => {
   if (keyError.value === undefined) {
     sending.value = true
     const body = JSON.stringify(newFilm(new Map([...typed].map(([member, { value }]) => [member, value]))))
-    take(await callApi('./add_film', { method: 'POST', body, headers: { 'Content-Type': 'application/json', ...bearer(key) } }))
+    take(await callPatiently('./add_film', { method: 'POST', body, headers: { 'Content-Type': 'application/json', ...bearer(key) } }))
     sending.value = false
   }
   // After the errors are drawn: to the first field that is wrong.

@@ -28,7 +28,7 @@ export interface Answer {
 export const fetchOptions = { cache: 'no-store', credentials: 'omit', redirect: 'manual' } as const
 
 /** Never throws: a server that cannot be reached is a trouble like any. */
-export const callApi = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+const callApi = async (path: string, init: RequestInit = {}): Promise<Answer> => {
   try {
     const response = await fetch(path, { ...fetchOptions, ...init })
     const json = parsed(await response.text())
@@ -42,6 +42,18 @@ export const callApi = async (path: string, init: RequestInit = {}): Promise<Ans
   } catch {
     return { status: 0, json: undefined, quota: [], retryAfter: undefined, trouble: unreachable }
   }
+}
+
+/** Waits up to this are waited out: what a person pressed a moment too early is done a moment later. */
+const longestPatienceSeconds = 3
+
+/** The same, and once more where the server says that it was only a moment too early. Refused by a limit, nothing was done the first time. */
+export const callPatiently = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+  const answer = await callApi(path, init)
+  const { status, retryAfter = Infinity } = answer
+  if (status !== 429 || retryAfter > longestPatienceSeconds) return answer
+  await new Promise((resolve) => setTimeout(resolve, retryAfter * 1000))
+  return callApi(path, init)
 }
 
 export const unreachable: Trouble = {

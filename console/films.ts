@@ -1,6 +1,6 @@
 import { batch, signal } from '@preact/signals'
 
-import { callApi, type Trouble } from './answer.ts'
+import { callPatiently, type Trouble } from './answer.ts'
 import { learn, longWait, untilFree } from './pace.ts'
 
 export interface Film {
@@ -46,17 +46,12 @@ export const act = async (action: Action): Promise<void> => {
   }
   pending.value = action
   await untilFree()
-  const first = await send(action, shown)
-  // A reload or another tab was faster by less than a moment: once more, when the server says so.
-  if (first === 429 && longWait.value === undefined) {
-    await untilFree()
-    await send(action, shown)
-  }
+  await send(action, shown)
   pending.value = undefined
 }
 
-const send = async (action: Action, shown: Film | undefined): Promise<number> => {
-  const answer = await callApi(action === 'next' ? './' : `./?${action}=${shown?.id}`)
+const send = async (action: Action, shown: Film | undefined): Promise<void> => {
+  const answer = await callPatiently(action === 'next' ? './' : `./?${action}=${shown?.id}`)
   batch(() => {
     learn(answer)
     // The note that counts down says all that this refusal says.
@@ -64,7 +59,6 @@ const send = async (action: Action, shown: Film | undefined): Promise<number> =>
     if (answer.trouble === undefined) show(action, shown, answer.json as Film & { readonly vote?: { readonly recorded: boolean } })
     else if (answer.status === 404) film.value = undefined
   })
-  return answer.status
 }
 
 const show = (action: Action, voted: Film | undefined, next: Film & { readonly vote?: { readonly recorded: boolean } }): void => {

@@ -7,7 +7,7 @@ import { duration, windowWords } from './words.ts'
 /** What is left of the quota that runs out first: a ring for the eye, the same in words for everybody. */
 export const QuotaRing = (): JSX.Element => {
   const window = tightest(reading.value.windows)
-  if (window === undefined) return <div class="quota" />
+  if (window === undefined) return <NoQuota />
   const { remaining, limit } = window
   const share = limit === undefined || limit === 0 ? 0 : Math.min(1, remaining / limit)
   return (
@@ -26,6 +26,16 @@ export const QuotaRing = (): JSX.Element => {
     </div>
   )
 }
+
+/** Before the first answer, and where the operator frees everybody of limits. */
+const NoQuota = (): JSX.Element => (
+  <div class="quota">
+    <svg class="ring" viewBox="0 0 64 64" aria-hidden="true">
+      <circle class="track" cx="32" cy="32" r="27" />
+    </svg>
+    <p class="fine">No quota is known.</p>
+  </div>
+)
 
 const leftWords = ({ remaining, limit, lengthSeconds }: QuotaWindow): string =>
   `${remaining}${limit === undefined ? '' : ` of ${limit}`} left${lengthSeconds === undefined ? '' : ` ${windowWords(lengthSeconds)}`}`

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 
 import { FilmCard } from './film-card.tsx'
-import { act, type Action, announcement, film, pending, receipt, receiptWords, trouble } from './films.ts'
+import { act, type Action, announcement, film, pending, receiptWords, trouble } from './films.ts'
 import { Cross, Forward, Heart } from './icons.tsx'
 import { keysOn } from './keys.ts'
 import { longWait } from './pace.ts'
@@ -17,7 +17,7 @@ export const Stage = (): JSX.Element => (
     </h1>
     <p class="receipt">{receiptWords() || '\u00a0'}</p>
     {film.value === undefined ? <NoFilm /> : <FilmCard film={film.value} />}
-    {longWait.value !== undefined && <WaitNote seconds={longWait.value} />}
+    {longWait.value !== undefined && film.value !== undefined && <WaitNote seconds={longWait.value} />}
     {trouble.value !== undefined && film.value !== undefined && <TroubleNote trouble={trouble.value} />}
     <div class="below">
       <div class="actions" role="group" aria-label="This film">
@@ -28,7 +28,7 @@ export const Stage = (): JSX.Element => (
       <QuotaRing />
     </div>
     <KeysSwitch />
-    <p class="unseen" role="status" data-recorded={receipt.value?.recorded}>
+    <p class="unseen" role="status">
       {announcement}
     </p>
   </section>
@@ -60,7 +60,7 @@ const ActionButton = ({ action, label, hint, Icon }: ActionButtonProps): JSX.Ele
   )
 }
 
-/** Loading, out of reach, or empty. */
+/** Loading, refused, used up, or nothing there. */
 const NoFilm = (): JSX.Element => {
   if (trouble.value !== undefined)
     return (
@@ -70,9 +70,14 @@ const NoFilm = (): JSX.Element => {
     )
   return (
     <div class="card blank" aria-busy={pending.value !== undefined}>
-      <p class="blank-words">{pending.value === undefined ? 'Press Next for a film.' : 'Finding a film …'}</p>
+      <p class="blank-words">{blankWords()}</p>
     </div>
   )
+}
+
+const blankWords = (): string => {
+  if (longWait.value !== undefined) return `Next film in ${duration(longWait.value)}`
+  return pending.value === undefined ? 'Press Next for a film.' : 'Finding a film …'
 }
 
 const WaitNote = ({ seconds }: { readonly seconds: number }): JSX.Element => (

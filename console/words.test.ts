@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { duration, runtimeWords, windowWords } from './words.ts'
+import { duration, fieldWords, runtimeWords, windowWords } from './words.ts'
 
 test('durations in at most two units', () => {
   const expected: readonly [number, string][] = [
@@ -24,4 +24,18 @@ test('durations in at most two units', () => {
 test('windows as people say them', () => {
   assert.deepEqual([1, 60, 3600, 86_400].map(windowWords), ['this second', 'this minute', 'this hour', 'today'])
   assert.deepEqual([5, 900, 7200].map(windowWords), ['in 5 seconds', 'in 15 minutes', 'in 2 hours'])
+})
+
+test('what a schema finds, for people', () => {
+  const expected: readonly [string, string][] = [
+    ["must have required property 'name'", 'A film needs this.'],
+    ['must be number,null', 'must be a number'],
+    ['must be integer,null', 'must be a whole number'],
+    ['must be >= 1870', 'must be at least 1870'],
+    ['must be <= 10', 'must be at most 10'],
+    ['must NOT have more than 200 characters', 'must have at most 200 characters'],
+    ['must match pattern "^(?!x)$"', 'must be visible text, without control characters'],
+    ['is not known here', 'is not known here'],
+  ]
+  for (const [detail, words] of expected) assert.equal(fieldWords(detail), words)
 })

@@ -30,3 +30,19 @@ export const windowWords = (seconds: number): string => {
 
 /** "1 h 42 min". */
 export const runtimeWords = (minutes: number): string => duration(minutes * 60)
+
+const plainer: readonly (readonly [pattern: RegExp, words: string])[] = [
+  [/^must have required property .*$/, 'A film needs this.'],
+  [/^must be number(,null)?$/, 'must be a number'],
+  [/^must be integer(,null)?$/, 'must be a whole number'],
+  [/^must be >= (\d+)$/, 'must be at least $1'],
+  [/^must be <= (\d+)$/, 'must be at most $1'],
+  [/^must NOT have more than (\d+) characters$/, 'must have at most $1 characters'],
+  [/^must match pattern .*$/, 'must be visible text, without control characters'],
+]
+
+/** What a schema finds, in words for people; as it stands where there are no better ones. */
+export const fieldWords = (detail: string): string => {
+  const better = plainer.find(([pattern]) => pattern.test(detail))
+  return better === undefined ? detail : detail.replace(...better)
+}

@@ -5,9 +5,10 @@ import { after, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 
 import { type Answer, type Ask, ask, assertProblem, assertQuietLog, assertSafe } from '../support/attack.ts'
+import { assertPageBuilt, pageFolder as folder } from '../support/built-page.ts'
 import { raisedLimits, startServer } from '../support/server.ts'
 
-const folder = join(import.meta.dirname, '../../dist/console')
+assertPageBuilt()
 const assets = readdirSync(join(folder, 'assets'))
 const fileOf = (type: string): string => {
   const name = assets.find((one) => one.endsWith(type))

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
+import { assertPageBuilt } from '../support/built-page.ts'
 import { chromiumPath } from '../support/services.ts'
-
-const built = join(import.meta.dirname, '../../dist/console/index.html')
 
 /** A name that leads here but that the browser does not trust as it trusts localhost: no clipboard, as on any plain HTTP address. */
 export const plainName = 'filmgate.test'
@@ -15,7 +12,7 @@ const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-b
 
 /** Debian's Chromium, without a window. */
 export const openBrowser = async (): Promise<Browser> => {
-  assert.ok(existsSync(built), 'the page is not built: npm run prepare')
+  assertPageBuilt()
   const executablePath = chromiumPath()
   assert.ok(executablePath)
   // Root, as in containers, has no sandbox. What it opens here is only this server.

@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 
-import { openAt, type Place, postgresPlace } from '../support/databases.ts'
-import { queryUrl } from '../support/postgres-client.ts'
+import { type Place, postgresPlace } from '../support/databases.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { assertStartRefused } from '../support/refused-start.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
@@ -103,12 +102,5 @@ describeUnless(servicesMissing('postgres'), 'a start on a PostgreSQL that cannot
       await using other = await startListener(answer)
       await assertStartRefused(url.replace(`:${postgres.port}/`, `:${other.port}/`), [new RegExp(`localhost:${other.port}`)])
     }
-  })
-
-  test('a schema of a newer program is refused and left alone', async () => {
-    await using newer = await postgresPlace(postgres)
-    await (await openAt(newer))[Symbol.asyncDispose]()
-    await queryUrl(newer.url, "insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01T00:00:00.000Z')")
-    await assertStartRefused(newer.url, [/newer than this program \(9999-later\)/])
   })
 })

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 
+import { databases, openAt } from '../support/databases.ts'
 import { startProgram } from '../support/program.ts'
 import { runToEnd, startServer, type TestServer } from '../support/server.ts'
 import { assertConsistent, openStored, storedInFolder } from '../support/stored.ts'
@@ -219,3 +220,17 @@ test('a starter key that was lost, damaged or emptied is replaced, and the old o
   assert.equal(readFileSync(keyPath, 'utf8').trim(), olds.at(-1), 'a good one stays')
   assert.equal(await statusWith(server, server.key()), 201)
 })
+
+for (const kind of databases) {
+  test(`a schema of a newer program on ${kind.name}: exit 2, and nothing is changed`, { skip: kind.missing }, async () => {
+    await using place = await kind.place()
+    await (await openAt(place))[Symbol.asyncDispose]()
+    await kind.change(place, "insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01T00:00:00.000Z')")
+    const applied = await place.query('select name from kysely_migration order by name')
+    const { code, stderr } = await runToEnd({ dataDir: place.dataDir, env: place.env })
+    assert.equal(code, 2)
+    assert.match(stderr, /newer than this program \(9999-later\)/)
+    assert.deepEqual(await place.query('select name from kysely_migration order by name'), applied)
+    assert.deepEqual(await place.query('select * from film'), [])
+  })
+}

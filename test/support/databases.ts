@@ -36,6 +36,8 @@ export interface DatabaseKind {
   readonly holdsNul: boolean
   /** An empty database, not even migrated. */
   place(): Promise<Place>
+  /** Writes past the program, for what it would never do. */
+  change(place: Place, sql: string): Promise<unknown>
   /** With `films` films already there, put in faster than the program could. */
   filledPlace(films: number): Promise<Place>
   /** Empty and migrated. */
@@ -106,22 +108,17 @@ const fillSql = (films: number): string => `
   select n, 'Film number ' || n, 'Studio ' || (n % 100), 1900 + n % 120, 'Drama', 'Director ' || (n % 5000), 90, 5.5 from numbers`
 const countSql = (films: number): string => `update catalogue set films = ${films}, filled_at = 1`
 
-const fillSqlite = async ({ dataDir }: Place, films: number): Promise<void> => {
+const changeSqlite = async ({ dataDir }: Place, sql: string): Promise<void> => {
   using connection = new DatabaseSync(join(dataDir, 'filmgate.db'))
-  connection.exec(`pragma synchronous = off; begin; ${fillSql(films)}; ${countSql(films)}; commit`)
+  connection.exec(`pragma synchronous = off; begin; ${sql}; commit`)
 }
 
-const fillPostgres = async ({ url }: Place, films: number): Promise<void> => {
-  await queryUrl(url, `${fillSql(films)}; ${countSql(films)}`)
-  await queryUrl(url, 'vacuum analyze film')
-}
-
-const kind = (options: Pick<DatabaseKind, 'name' | 'missing' | 'holdsNul' | 'place'> & { fill: typeof fillSqlite }): DatabaseKind => {
-  const { place, fill } = options
+const kind = (options: Pick<DatabaseKind, 'name' | 'missing' | 'holdsNul' | 'place' | 'change'>): DatabaseKind => {
+  const { place, change } = options
   const filledPlace = async (films: number): Promise<Place> => {
     const empty = await place()
     await (await openDatabase({ url: empty.url, dataDir: empty.dataDir })).close()
-    await fill(empty, films)
+    await change(empty, `${fillSql(films)}; ${countSql(films)}; analyze film`)
     return empty
   }
   return {
@@ -142,12 +139,12 @@ const kind = (options: Pick<DatabaseKind, 'name' | 'missing' | 'holdsNul' | 'pla
 }
 
 export const databases: readonly DatabaseKind[] = [
-  kind({ name: 'sqlite', missing: false, holdsNul: true, place: sqlitePlace, fill: fillSqlite }),
+  kind({ name: 'sqlite', missing: false, holdsNul: true, place: sqlitePlace, change: changeSqlite }),
   kind({
     name: 'postgres',
     missing: named === undefined ? servicesMissing('postgres') : false,
     holdsNul: false,
     place: postgresPlace,
-    fill: fillPostgres,
+    change: ({ url }, sql) => queryUrl(url, sql),
   }),
 ]

@@ -79,7 +79,7 @@ export const crossChecks: readonly CrossCheck[] = [
   {
     keys: ['database.url', 'secrets.key'],
     check: ({ database, secrets }) =>
-      database.url !== 'sqlite' && secrets.key === ''
+      database.url.startsWith('postgres') && secrets.key === ''
         ? 'is PostgreSQL, which needs secrets.key, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
         : undefined,
   },

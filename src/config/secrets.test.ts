@@ -83,8 +83,12 @@ test('a secret file is refused when it is missing, empty, a folder, or one of tw
 test('no error repeats a secret or a password, however it went astray', () => {
   const astray: readonly (readonly [Record<string, string>, string?])[] = [
     [{ FILMGATE_SECRETS_KEY_FILE: secret }],
-    [{ DATABASE_URL: `postgres://user:${password}@db/films` }],
-    [{ FILMGATE_DATABASE_URL: `postgresql://user:${password}@db/films` }],
+    [{ DATABASE_URL: `postgres://user:${password}@db/films?sslmode=require` }],
+    [{ FILMGATE_DATABASE_URL: `postgresql://user:${password}@db/films/more` }],
+    [{ FILMGATE_DATABASE_URL: `postgres://user:${password}` }],
+    [{ FILMGATE_DATABASE_URL: `postgres://user:p%@db/films?password=${password}` }],
+    [{ FILMGATE_DATABASE_URL_FILE: `postgres://user:${password}@db/films` }],
+    [{ DATABASE_URL: `mysql://user:${password}@db/films` }],
     [{ REDIS_URL: `rediss://:${password}@cache` }],
     [{ FILMGATE_SERVER_PUBLIC_URL: `https://user:${password}@films.example.com` }],
     [{ FILMGATE_SERVER_HOSTS: `https://user:${password}@films.example.com` }],
@@ -94,15 +98,12 @@ test('no error repeats a secret or a password, however it went astray', () => {
     [{}, `[secrets]\nkey = "${secret}\n`],
     [{}, `[secrets]\nkey = ["${secret}"]`],
     [{}, `[secret]\nkey = "${secret}"`],
-    [{}, `database.url = "postgres://user:${password}@db/films"`],
+    [{}, `database.url = "postgres://user:${password}@db/films?passwort=${password}"`],
   ]
   for (const [env, toml] of astray) {
     const text = everythingOf(refusal(env, toml))
     assert.ok(!text.includes(secret) && !text.includes(password) && !text.includes('hunter2'), text)
   }
-  // The URLs that are of later releases say so, and how to leave a variable of the shell aside.
-  assert.match(refusal({ DATABASE_URL: 'postgres://db' }).message, /DATABASE_URL: database\.url is PostgreSQL, which is not available/)
-  assert.match(refusal({ DATABASE_URL: 'postgres://db' }).message, /FILMGATE_DATABASE_URL wins/)
 })
 
 test('passwords in URLs are not shown', () => {

@@ -28,8 +28,8 @@ genre, director, runtime_min, rating. Blank lines, CRLF and a byte order mark at
 skipped. The members id, likes and dislikes of an export are accepted and ignored.
 Every line is checked before the first one is stored: one mistake, and nothing is imported (the first 20
 are listed). Then the films are stored in batches of 2,500, each safely on the disk when it is counted.
-Should that be interrupted (SIGINT and SIGTERM finish the batch under way, exit code 1), it says how many
-films are in and with which --from-line to go on.
+Should that be interrupted (SIGINT and SIGTERM finish the batch under way, exit code 1; a second one does
+not wait for it), it says how many films are in and with which --from-line to go on.
 Nothing is compared: a film that stands twice in the file, or is there already, is there twice then.
 A new data folder that is filled like this does not get the starter catalogue.`,
   options: {

@@ -17,8 +17,9 @@ export const endWithReader = (): void => {
   process.stderr.on('error', () => undefined)
 }
 
-/** Resolves when everything that was printed has left the process. */
-export const flushed = (): Promise<void> => new Promise((resolve) => process.stdout.write('', () => resolve()))
+/** Resolves when everything that was printed has left the process; what went to its descriptor directly (the log) is not waited for. */
+export const flushed = (): Promise<void> =>
+  new Promise((resolve) => (process.stdout.writableLength === 0 ? resolve() : void process.stdout.write('', () => resolve())))
 
 /** Rows in columns, each as wide as its widest cell. */
 export const table = (rows: readonly (readonly string[])[]): string => {

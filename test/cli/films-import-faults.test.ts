@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, truncateSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, truncateSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -191,6 +191,17 @@ test('standard input that does not fit into the data folder: the reason, and not
   assert.match(stderr, /^filmgate: cannot keep the input in ".*": no space is left\n$/)
   disk.look()
   assert.equal(existsSync(join(disk.dataDir, 'filmgate.db')), false)
+})
+
+test('SIGINT while standard input is waited for: nothing was imported, nothing is left', async () => {
+  using folder = temporaryFolder()
+  const running = startCommand(['films', 'import', '-'], { cwd: folder.path, input: null })
+  // The folder comes behind the answer to signals.
+  await eventually(20_000, 'it waits for input', () => existsSync(join(folder.path, 'data')))
+  running.process.stdin?.write('{"name":"A"}\n')
+  running.process.kill('SIGINT')
+  assert.deepEqual(await running.ended, { code: 1, stdout: '', stderr: 'filmgate: nothing was imported from "-": interrupted\n' })
+  assert.deepEqual(readdirSync(join(folder.path, 'data')), [])
 })
 
 test('a database that goes away: what is in, what is not known, and how to go on', { skip: servicesMissing('postgres') }, async () => {

@@ -11,8 +11,8 @@ export interface CommandOptions {
   readonly dataDir?: string
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
-  /** What comes on standard input; default nothing. */
-  readonly input?: string | Uint8Array
+  /** What comes on standard input; default nothing, null leaves it open. */
+  readonly input?: string | Uint8Array | null
   /** Called with the process's command line, to run it under another program. */
   readonly wrap?: (command: readonly string[]) => readonly string[]
 }
@@ -51,7 +51,7 @@ export const startCommand = (args: readonly string[], options: CommandOptions & 
   })
   // It may end before it has read all of it.
   child.stdin.on('error', () => undefined)
-  child.stdin.end(options.input ?? '')
+  if (options.input !== null) child.stdin.end(options.input ?? '')
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
   return {
     process: child,

@@ -6,11 +6,11 @@ export type Topic = 'film_removed'
 /** Between the instances that share a database; effect within a second (DESIGN: seams). */
 export interface Channel {
   /** Statements for a unit: when it is committed, and only then, every instance hears of it, this one too. */
-  announce(topic: Topic): readonly Statement[]
+  readonly announce: (topic: Topic) => readonly Statement[]
   /** `heard` is also called where announcements may have been missed. */
-  subscribe(topic: Topic, heard: () => void): void
+  readonly subscribe: (topic: Topic, heard: () => void) => void
   /** While it is down announcements are missed: what they guard must then be read from the database. */
-  isUp(): boolean
+  readonly isUp: () => boolean
 }
 
 /** One process on a file of its own: there is nobody to tell. What another process (the command line) writes is seen when batches age. */

@@ -64,7 +64,7 @@ export const openPool = (driver: typeof pg, { address, max, readOnly }: PoolOpti
     idleTimeoutMillis: idleMs,
     maxLifetimeSeconds,
     types: createTypes(driver),
-    onConnect: readOnly ? setReadOnly : setDurable,
+    onConnect: prepareSession(readOnly),
   })
   // A connection that breaks while nobody uses it: the pool replaces it. Without a listener the event would end the process.
   pool.on('error', () => undefined)
@@ -94,13 +94,15 @@ export const timed = (query: pg.QueryConfig, deadlineMs: number): pg.QueryConfig
 
 const ignore = (): void => undefined
 
-const setReadOnly = async (client: pg.ClientBase): Promise<void> => {
-  await client.query('set default_transaction_read_only = on')
-}
-
-/** Where the server's default is off, a commit returns before it is on the disk, and an acknowledged write could be lost. */
-const setDurable = async (client: pg.ClientBase): Promise<void> => {
-  await client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'")
+/**
+ * A session that reads cannot write. One that writes is durable: where the server's default is off, a commit returns before it is on the
+ * disk, and an acknowledged write could be lost. The pool waits for the promise, which its published type does not say.
+ */
+const prepareSession = (readOnly: boolean): ((client: pg.ClientBase) => void) => {
+  const sql = readOnly
+    ? 'set default_transaction_read_only = on'
+    : "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+  return (client) => client.query(sql) as unknown
 }
 
 /** int8 and numeric come as text; all of ours fit a double exactly (ids and counts below 2^53, epoch milliseconds). */
@@ -108,7 +110,7 @@ const createTypes = (driver: typeof pg): pg.CustomTypesConfig => {
   const asNumber: ReadonlySet<number> = new Set([driver.types.builtins.INT8, driver.types.builtins.NUMERIC])
   return {
     getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-      asNumber.has(oid) && format !== 'binary' ? Number : driver.types.getTypeParser(oid, format as 'text'),
+      asNumber.has(oid) && format !== 'binary' ? Number : driver.types.getTypeParser(oid, format),
   }
 }
 

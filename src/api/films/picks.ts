@@ -124,8 +124,7 @@ class BatchedPicks implements Picks {
   }
 
   #expire(): void {
-    const { now, isAnnounced } = this.#sources
-    const oldest = now() - (isAnnounced() ? maxAgeMs : unannouncedMaxAgeMs)
+    const oldest = this.#sources.now() - (this.#sources.isAnnounced() ? maxAgeMs : unannouncedMaxAgeMs)
     if (this.#spare.fetchedAt < oldest) this.#spare = nothing()
     if (this.#current.fetchedAt >= oldest) return
     // Much left over: requests are rare, and fetching many would be waste.

@@ -101,6 +101,23 @@ for (const kind of databases) {
       assert.equal((await context.films.byId(1))?.likes, 0)
     })
 
+    test('several votes of one call, crosswise at once: none waits for one that waits for it', async () => {
+      await using context = await setUp(kind)
+      const { votes, database } = context
+      const elsewhere = createVoteRepository(await context.opened.another(), systemClock.epochMs)
+      const cast = (i: number): Promise<boolean[]> => {
+        const ids = i % 2 === 0 ? [1, 2] : [2, 1]
+        const repository = i % 3 === 0 ? elsewhere : votes
+        return repository.record(`voter ${i}`, [
+          { filmId: ids[0] ?? 0, value: 'like' },
+          { filmId: ids[1] ?? 0, value: 'dislike' },
+        ])
+      }
+      const recorded = await Promise.all(Array.from({ length: 200 }, (_, i) => cast(i)))
+      assert.ok(recorded.flat().every(Boolean))
+      await assertCounted(database)
+    })
+
     test('a film that does not exist: false, and nothing is stored', async () => {
       await using context = await setUp(kind)
       const { votes, films, database } = context

@@ -40,7 +40,9 @@ export const createVoteRepository = (database: Database, epochMs: () => number):
   return {
     record: async (voter, votes) => {
       const votedAt = epochMs()
-      const unit = votes.flatMap(({ filmId, value }) => {
+      // In the order of the films: two calls that lock the same two crosswise would wait for each other until the database ends one.
+      const ordered = votes.toSorted((a, b) => a.filmId - b.filmId)
+      const unit = ordered.flatMap(({ filmId, value }) => {
         const like = value === 'like' ? 1 : 0
         return [
           statement(queries.put({ filmId, voter, value: like === 1 ? 1 : -1, votedAt })),
@@ -49,7 +51,7 @@ export const createVoteRepository = (database: Database, epochMs: () => number):
       })
       const rows = written(await commitAgain(database.commit, unit))
       // Where there is no such film, the first statement of its pair puts nothing and returns nothing.
-      return votes.map((_, i) => rows[2 * i]?.length === 1)
+      return votes.map((vote) => rows[2 * ordered.indexOf(vote)]?.length === 1)
     },
   }
 }

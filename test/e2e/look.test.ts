@@ -61,11 +61,12 @@ describeUnless(servicesMissing('chromium'), 'how the page looks', () => {
       const { texts, low } = await lowContrasts(page)
       assert.deepEqual(low, [])
       assert.ok(texts > few && few > 20)
-      await page.locator('.wordmark').evaluate('(one) => one.style.setProperty("color", "rgb(128 128 128 / 0.5)")')
+      await page.locator('.wordmark').evaluate((one) => one.style.setProperty('color', 'rgb(128 128 128 / 0.5)'))
       assert.equal((await lowContrasts(page)).low.length, 1, 'a planted one is found')
-      await page.locator('.wordmark').evaluate('(one) => one.style.removeProperty("color")')
+      await page.locator('.wordmark').evaluate((one) => one.style.removeProperty('color'))
       for (const genre of genres) {
-        await page.locator('.card').evaluate('(card, genre) => card.setAttribute("data-genre", genre)', genre)
+        await page.locator('.card').evaluate((card, name) => card.setAttribute('data-genre', name), genre)
+        assert.equal(await page.locator('.card').getAttribute('data-genre'), genre)
         assert.deepEqual((await lowContrasts(page)).low, [], genre)
       }
     })

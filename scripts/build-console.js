@@ -1,5 +1,5 @@
 // Builds the page, run by npm's `prepare`. Plain JavaScript, because `npm ci --omit=dev` runs it too: with the system's Node, and without
-// Vite. Then there is nothing to do; a package from the registry brings the page along.
+// Vite. Then there is nothing to do; a published package brings the page along.
 import { fileURLToPath } from 'node:url'
 
 const vite = await import('vite').catch((error) => {

@@ -23,7 +23,8 @@ export interface Invocation {
   /** What stands behind the program's name. */
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly cwd: string
+  /** Throws where the folder is gone. */
+  readonly cwd: () => string
 }
 
 /** One command; resolves with the exit code: 0 ok, 2 bad configuration or usage, 1 anything else. */
@@ -57,7 +58,7 @@ const runCommand = async ({ args, env, cwd }: Invocation, onLoaded: (effective: 
     options,
     json: options['json'] === true,
     loadConfig: () => {
-      const effective = loadConfig({ env, cwd, configPath, isTTY: process.stdout.isTTY, checkLimits })
+      const effective = loadConfig({ env, cwd: cwd(), configPath, isTTY: process.stdout.isTTY, checkLimits })
       onLoaded(effective)
       return effective
     },

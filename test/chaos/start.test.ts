@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 
 import { databases, openAt } from '../support/databases.ts'
-import { startProgram } from '../support/program.ts'
+import { startCommand } from '../support/command.ts'
 import { runToEnd, startServer, type TestServer } from '../support/server.ts'
 import { assertConsistent, openStored, storedInFolder } from '../support/stored.ts'
 
@@ -183,10 +183,10 @@ test('kill -9 during the first import, again and again: the catalogue is complet
     using folder = temporaryFolder()
     const dataDir = join(folder.path, 'data')
     {
-      await using program = startProgram(dataDir, folder.path)
+      const program = startCommand(['serve'], { dataDir, cwd: folder.path })
       await program.said(/importing/)
-      await program.end()
-      if (!/ done in /.test(program.stderr())) cut++
+      program.process.kill('SIGKILL')
+      if (!/ done in /.test((await program.ended).stderr)) cut++
     }
     await using server = await startServer({ dataDir })
     await assertCatalogue(dataDir)

@@ -128,6 +128,16 @@ describe('what cannot be understood: exit 2, the nearest name, nothing on standa
   })
 })
 
+test('a working folder that is gone: the reason, without a stack', async () => {
+  using folder = temporaryFolder()
+  const { code, stdout, stderr } = await runCommand(['routes'], {
+    wrap: (command) => ['sh', '-c', 'rmdir "$PWD" && exec "$@"', 'sh', ...command],
+    cwd: folder.path,
+  })
+  assert.deepEqual([code, stdout], [1, ''])
+  assert.match(stderr, /^filmgate: ENOENT.*\n$/)
+})
+
 test('options may stand before the command, and --config names the file', async () => {
   using folder = temporaryFolder()
   writeFileSync(join(folder.path, 'mine.toml'), '[votes]\nanonymous = false\n')

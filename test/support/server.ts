@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { type CommandResult, runCommand, temporaryFolder } from './command.ts'
+
 /** Limits so high that a test about something else never meets them, yet counted like any. */
 export const raisedLimits = `
 [limits]
@@ -97,32 +99,12 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
 }
 
 /** Runs the program until it ends by itself, for starts that must fail. */
-export const runToEnd = async (options: StartOptions = {}): Promise<{ code: number | null; stdout: string; stderr: string }> => {
-  const folder = mkdtempSync(join(tmpdir(), 'filmgate-test-'))
-  try {
-    const configFile = join(folder, 'filmgate.toml')
-    writeFileSync(configFile, options.toml ?? '')
-    const env = {
-      PATH: process.env['PATH'] ?? '',
-      FILMGATE_SERVER_PORT: '0',
-      FILMGATE_OPS_PORT: '0',
-      FILMGATE_DATA_DIR: options.dataDir ?? join(folder, 'data'),
-      ...options.env,
-    }
-    const child = spawn(process.execPath, [main, 'serve', '--config', configFile], {
-      env,
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 10_000,
-    })
-    const chunks = { stdout: '', stderr: '' }
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (chunks.stdout += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (chunks.stderr += text))
-    const [code] = (await once(child, 'close')) as [number | null]
-    return { code, ...chunks }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+export const runToEnd = async ({ toml = '', dataDir, env = {} }: StartOptions = {}): Promise<CommandResult> => {
+  using folder = temporaryFolder()
+  const configFile = join(folder.path, 'filmgate.toml')
+  writeFileSync(configFile, toml)
+  const options = { cwd: folder.path, env, ...(dataDir === undefined ? {} : { dataDir }) }
+  return await runCommand(['serve', '--config', configFile], options)
 }
 
 interface Waiter {

@@ -156,6 +156,16 @@ describeUnless(servicesMissing('postgres'), 'PostgreSQL in trouble, under load',
       await assertRecovered(scene)
     }))
 
+  test('somebody holds a lock on the tables', () =>
+    underLoad({}, async (scene) => {
+      const operator = new pg.Client({ connectionString: scene.place.url })
+      await operator.connect()
+      await operator.query('begin; lock table film, catalogue in access exclusive mode')
+      await assertDown(scene)
+      await operator.end()
+      await assertRecovered(scene)
+    }))
+
   test('a primary that was demoted: writes 503, reads go on', () =>
     underLoad({}, async (scene) => {
       const { postgres, server } = scene

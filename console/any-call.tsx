@@ -1,11 +1,12 @@
 import { computed, signal } from '@preact/signals'
 import type { JSX } from 'preact'
 
+import { addressOf } from './address.ts'
 import { type Call, type CallMethod, callMethods } from './curl.ts'
 import { CurlCommand } from './curl-command.tsx'
 import { Field } from './field.tsx'
 import { apiKey, isSendable } from './key.ts'
-import { addressOf, type RawAnswer, sendRaw } from './raw-call.ts'
+import { type RawAnswer, sendRaw } from './raw-call.ts'
 import { RawAnswerView } from './raw-answer-view.tsx'
 
 const method = signal<CallMethod>('GET')

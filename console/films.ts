@@ -29,7 +29,7 @@ export const film = signal<Film | undefined>(undefined)
 export const pending = signal<Action | undefined>(undefined)
 export const trouble = signal<Trouble | undefined>(undefined)
 /** What became of the last vote. */
-export const receipt = signal<Receipt | undefined>(undefined)
+const receipt = signal<Receipt | undefined>(undefined)
 /** For screen readers. */
 export const announcement = signal('')
 

@@ -18,7 +18,8 @@ const freeAtMs = signal(0)
 const freeAfterSeconds = signal(0)
 const nowMs = signal(performance.now())
 
-setInterval(() => (nowMs.value = performance.now()), 500)
+/** Lets what counts down count down. */
+export const startTicking = (): void => void setInterval(() => (nowMs.value = performance.now()), 500)
 
 /** Seconds until a window of the last reading gives more; 0 when it may already. */
 export const secondsLeft = (resetSeconds: number): number => Math.max(0, resetSeconds - (nowMs.value - reading.value.atMs) / 1000)

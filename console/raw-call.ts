@@ -1,8 +1,7 @@
-import { fetchOptions, unreachable } from './answer.ts'
+import { fetchOptions, retryAfterOf, unreachable } from './answer.ts'
 import type { Call } from './curl.ts'
 import { learn } from './pace.ts'
 import { readQuota } from './rate-limit.ts'
-import { retryAfterOf } from './answer.ts'
 import { bearer } from './key.ts'
 
 export interface RawAnswer {
@@ -17,17 +16,6 @@ export interface RawAnswer {
 
 /** Characters of a body that are shown; a browser would choke on all of an export. */
 const mostShown = 200_000
-
-/** The address of a path on this server; a sentence where it is none. `//host`, `/\host` and the like name other servers. */
-export const addressOf = (path: string, origin: string): { readonly url: string } | { readonly mistake: string } => {
-  if (!path.startsWith('/')) return { mistake: 'A path begins with a slash, such as /v1/films/1.' }
-  if (!URL.canParse(path, origin)) return { mistake: 'This is not a path.' }
-  const url = new URL(path, origin)
-  if (url.origin !== origin) return { mistake: 'Calls go to this server alone.' }
-  // A fragment is never sent.
-  url.hash = ''
-  return { url: url.href }
-}
 
 /** Sends a call as it stands. Throws an Error that says for people why no answer can be shown. */
 export const sendRaw = async ({ method, url, body }: Call, key: string | undefined): Promise<RawAnswer> => {

@@ -6,7 +6,7 @@ import { openDatabase } from '../db/open.ts'
 import { openDataDir } from '../serve/data-folder.ts'
 import type { Command } from './command.ts'
 import { fileReason } from './input-file.ts'
-import { grouped, print, printJson, tell } from './output.ts'
+import { grouped, isReaderGone, print, printJson, tell } from './output.ts'
 
 export const filmsExport: Command = {
   name: 'films export',
@@ -23,6 +23,7 @@ there: it takes the place of an older one when all films are in it. Films that a
     try {
       const pages = exportFilms(database.reader)
       const films = await (path === '-' ? writeAll(pages, print) : writeFile(pages, path))
+      if (isReaderGone()) return 0
       if (json && path !== '-') await printJson({ exported: films, file: path })
       else tell(`${grouped(films)} films exported.\n`)
     } finally {
@@ -39,6 +40,7 @@ const writeAll = async (pages: Pages, write: (text: string) => Promise<unknown>)
   for await (const page of pages) {
     await write(page.text)
     films += page.films
+    if (isReaderGone()) return films
   }
   return films
 }

@@ -12,7 +12,7 @@ import { filmsImport } from './films-import.ts'
 import { commandHelp, overview } from './help.ts'
 import { migrate } from './migrate.ts'
 import { openapi } from './openapi.ts'
-import { endWithReader, flushed, print, tell } from './output.ts'
+import { flushed, outliveReader, print, tell } from './output.ts'
 import { routes } from './routes.ts'
 import { serve } from './serve.ts'
 
@@ -29,16 +29,16 @@ export interface Invocation {
 
 /** One command; resolves with the exit code: 0 ok, 2 bad configuration or usage, 1 anything else. */
 export const run = async (invocation: Invocation): Promise<number> => {
-  endWithReader()
+  outliveReader()
   let loaded: Config | undefined
   try {
-    return await runCommand(invocation, (effective) => (loaded = effective))
+    const code = await runCommand(invocation, (effective) => (loaded = effective))
+    await flushed()
+    return code
   } catch (error) {
     const { code, text } = failure(error, loaded)
     tell(text)
     return code
-  } finally {
-    await flushed()
   }
 }
 

@@ -210,6 +210,35 @@ describe('films export', () => {
     assert.deepEqual([code, stderr], [0, ''])
   })
 
+  test('a reader that goes away does not change how a command ended', async () => {
+    using folder = temporaryFolder()
+    writeFileSync(join(folder.path, 'bad.ndjson'), 'x')
+    const script = '("$@"; echo $? > code.txt) | true'
+    const wrap = (command: readonly string[]): string[] => ['sh', '-c', script, 'sh', ...command]
+    for (const [args, code] of [
+      [['films', 'import', 'bad.ndjson', '--json'], '1'],
+      [['migrate', '--check'], '1'],
+      [['routes'], '0'],
+      [['openapi'], '0'],
+    ] as const) {
+      assert.equal((await runCommand(args, { cwd: folder.path, wrap })).code, 0)
+      assert.equal(readFileSync(join(folder.path, 'code.txt'), 'utf8').trim(), code, args.join(' '))
+    }
+  })
+
+  test('standard output that is full is a failure, with the reason', async () => {
+    using folder = temporaryFolder()
+    await runCommand(['films', 'import', '-'], { cwd: folder.path, input: '{"name":"A"}' })
+    for (const args of [['films', 'export'], ['openapi'], ['--help']]) {
+      const { code, stderr } = await runCommand(args, {
+        cwd: folder.path,
+        wrap: (command) => ['sh', '-c', '"$@" > /dev/full', 'sh', ...command],
+      })
+      assert.equal(code, 1, args.join(' '))
+      assert.match(stderr, /filmgate: cannot write standard output: no space is left\n$/)
+    }
+  })
+
   test('a slow reader is waited for', async () => {
     using folder = temporaryFolder()
     writeFilmFile(join(folder.path, 'films.ndjson'), 50_000)

@@ -15,7 +15,7 @@ export interface Stored {
 }
 
 /** The database file of a data folder, read beside the server that writes it. */
-export const openStored = (dataDir: string): DatabaseSync => new DatabaseSync(join(dataDir, 'filmgate.db'), { readOnly: true })
+const openStored = (dataDir: string): DatabaseSync => new DatabaseSync(join(dataDir, 'filmgate.db'), { readOnly: true })
 
 export const storedInFolder = (dataDir: string): Stored => ({
   kind: 'sqlite',

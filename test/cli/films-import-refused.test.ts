@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 
 import { runCommand, temporaryFolder } from '../support/command.ts'
 import { importBytes, lines } from '../support/importing.ts'
+import { startServer } from '../support/server.ts'
 
 const good = '{"name":"Moana","studio":"Disney","year":2016}'
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
@@ -152,4 +153,30 @@ test('mistakes are listed in the order of the file, the first 20 of them, for pe
   )
   // oxlint-disable-next-line no-control-regex
   assert.doesNotMatch(stderr, /[\u001b\u202e]/, 'what the file holds does not reach the terminal as it is')
+})
+
+test('the words are those of POST /add_film', async () => {
+  await using server = await startServer()
+  const headers = { authorization: `Bearer ${server.key()}`, 'content-type': 'application/json' }
+  const alone = Object.values(refusedLines).flatMap(({ bytes, line }) => {
+    const text = Buffer.from(bytes).toString('latin1').split('\n')[line - 1] ?? ''
+    // An id is no mistake in a file, and a body has a limit of its own.
+    return text.length > 10_000 || text.includes('"id"') ? [] : [Buffer.from(text, 'latin1')]
+  })
+  assert.ok(alone.length > 20)
+  const { report } = await importBytes(Buffer.concat(alone.slice(0, 18).flatMap((line) => [line, Buffer.from('\n')])))
+  for (const [i, body] of alone.slice(0, 18).entries()) {
+    const answer = await fetch(`${server.url}/add_film`, { method: 'POST', headers, body })
+    assert.equal(answer.status, 400)
+    const { errors, detail } = (await answer.json()) as { detail: string; errors?: readonly { pointer: string; detail: string }[] }
+    const found = (report?.mistakes ?? []).filter(({ line }) => line === i + 1)
+    const where = `line ${i + 1}: ${body.toString()}`
+    if (errors === undefined) assert.ok(found[0]?.detail.startsWith(detail.replace('The body', 'The line')), where)
+    else
+      assert.deepEqual(
+        found.map(({ pointer, detail: text }) => ({ pointer, detail: text })),
+        errors,
+        where,
+      )
+  }
 })

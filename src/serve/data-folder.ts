@@ -8,8 +8,7 @@ const ownFiles: ReadonlySet<string> = new Set(['filmgate.db', 'master.key', 'sta
 export const openDataDir = ({ data, origins }: Config): string => {
   const { dir } = data
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const entries = readdirSync(dir)
-  if (entries.length > 0 && !entries.some((name) => ownFiles.has(name))) {
+  if (isForeign(dir)) {
     throw new ConfigError([
       {
         key: 'data.dir',
@@ -20,4 +19,10 @@ export const openDataDir = ({ data, origins }: Config): string => {
   }
   chmodSync(dir, 0o700)
   return dir
+}
+
+/** Whether it holds files, and none of them is ours. */
+export const isForeign = (dir: string): boolean => {
+  const entries = readdirSync(dir)
+  return entries.length > 0 && !entries.some((name) => ownFiles.has(name))
 }

@@ -180,6 +180,14 @@ describe('doctor', () => {
     }
   })
 
+  test('a folder of somebody else', async () => {
+    using folder = temporaryFolder()
+    writeFileSync(join(folder.path, 'letters.txt'), 'x')
+    const finding = (await diagnose({ dataDir: folder.path })).of('data folder')
+    assert.equal(finding.status, 'fail')
+    assert.match(finding.detail, /holds other files/)
+  })
+
   test('the fix for a mode works as it is printed, whatever the path holds', async () => {
     using folder = temporaryFolder()
     const dataDir = join(folder.path, 'it\'s a "folder"')

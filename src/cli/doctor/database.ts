@@ -5,9 +5,8 @@ import { sql, type Kysely } from 'kysely'
 
 import type { Config } from '../../config.ts'
 import { schemaState } from '../../db/migrate.ts'
-import { type Database, DatabaseError, type DatabaseLocation, openDatabase } from '../../db/open.ts'
+import { type Database, type DatabaseLocation, openDatabase } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
-import { fileReason } from '../input-file.ts'
 import { fail, type Finding, ok, warn } from './finding.ts'
 
 /** Reachable, of the right schema, writable; and what only a PostgreSQL server can have wrong. Changes nothing that lasts. */
@@ -32,7 +31,7 @@ export const checkDatabase = async ({ data, database }: Config): Promise<Finding
 }
 
 const unusable = (error: unknown, embedded: boolean): Finding => {
-  const reason = error instanceof DatabaseError ? error.message : fileReason(error)
+  const reason = error instanceof Error ? error.message : 'it fails'
   const fix = embedded
     ? 'check owner and mode of the files in data.dir; where the file itself is damaged, restore a backup'
     : 'check that the server runs, and host, port, user and password in database.url (DATABASE_URL)'
@@ -57,7 +56,7 @@ const writable = async (database: Database, embedded: boolean): Promise<Finding>
     const fix = embedded
       ? 'check free space and the owner of the files in data.dir'
       : 'check that it is no standby (select pg_is_in_recovery()) and that its disk is not full'
-    return fail('writes', `cannot be written: ${fileReason(error)}`, fix)
+    return fail('writes', `cannot be written: ${error instanceof Error ? error.message : 'it fails'}`, fix)
   }
 }
 

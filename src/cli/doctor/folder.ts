@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 
 import type { Config } from '../../config.ts'
 import { parseApiKey } from '../../credentials/api-key.ts'
+import { isForeign } from '../../serve/data-folder.ts'
 import { fileReason } from '../input-file.ts'
 import { fail, type Finding, ok, shellQuoted, warn } from './finding.ts'
 
@@ -56,6 +57,8 @@ const modeOf = ({ mode }: Stats): string => (mode & 0o777).toString(8).padStart(
 const checkOwner = (dir: string, stat: Stats): Finding => {
   const check = 'data folder'
   if (!canWrite(dir)) return fail(check, `this user cannot write in ${JSON.stringify(dir)}`, `chown -R "$(id -un)" ${shellQuoted(dir)}`)
+  if (isForeign(dir))
+    return fail(check, `${JSON.stringify(dir)} holds other files: no server starts on it`, 'name a new or an empty folder in data.dir')
   if ((stat.mode & 0o077) !== 0) {
     return fail(
       check,

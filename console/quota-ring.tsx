@@ -2,7 +2,7 @@ import type { JSX } from 'preact'
 
 import { reading, secondsLeft } from './pace.ts'
 import { type QuotaWindow, tightest } from './rate-limit.ts'
-import { duration, windowWords } from './words.ts'
+import { duration, numberWords, shortNumber, windowWords } from './words.ts'
 
 /** What is left of the quota that runs out first: a ring for the eye, the same in words for everybody. */
 export const QuotaRing = (): JSX.Element => {
@@ -16,7 +16,7 @@ export const QuotaRing = (): JSX.Element => {
         <circle class="track" cx="32" cy="32" r="27" />
         {share > 0 && <circle class="left" cx="32" cy="32" r="27" pathLength="100" stroke-dasharray={`${share * 100} 100`} />}
         <text x="32" y="33">
-          {remaining}
+          {shortNumber(remaining)}
         </text>
       </svg>
       <div>
@@ -38,7 +38,7 @@ const NoQuota = (): JSX.Element => (
 )
 
 const leftWords = ({ remaining, limit, lengthSeconds }: QuotaWindow): string =>
-  `${remaining}${limit === undefined ? '' : ` of ${limit}`} left${lengthSeconds === undefined ? '' : ` ${windowWords(lengthSeconds)}`}`
+  `${numberWords(remaining)}${limit === undefined ? '' : ` of ${numberWords(limit)}`} left${lengthSeconds === undefined ? '' : ` ${windowWords(lengthSeconds)}`}`
 
 /** The windows slide: when the time is over the oldest call is forgotten, not all of them. */
 const resetWords = ({ resetSeconds }: QuotaWindow): string => {

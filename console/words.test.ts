@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { duration, fieldWords, runtimeWords, windowWords } from './words.ts'
+import { duration, fieldWords, numberWords, runtimeWords, shortNumber, windowWords } from './words.ts'
 
 test('durations in at most two units', () => {
   const expected: readonly [number, string][] = [
@@ -19,6 +19,11 @@ test('durations in at most two units', () => {
   ]
   for (const [seconds, words] of expected) assert.equal(duration(seconds), words)
   assert.equal(runtimeWords(102), '1 h 42 min')
+})
+
+test('numbers in a sentence and in a ring', () => {
+  assert.deepEqual([0, 49, 100_000_000].map(numberWords), ['0', '49', '100,000,000'])
+  assert.deepEqual([0, 49, 999, 1999, 20_000, 99_999_999].map(shortNumber), ['0', '49', '999', '2K', '20K', '100M'])
 })
 
 test('windows as people say them', () => {

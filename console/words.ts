@@ -28,6 +28,13 @@ export const windowWords = (seconds: number): string => {
   return unit[1] === 'day' ? 'today' : `this ${unit[1]}`
 }
 
+/** "1,234", as it stands in a sentence. */
+export const numberWords = (value: number): string => value.toLocaleString('en')
+
+/** "1.2K": no longer than what fits into a ring. */
+export const shortNumber = (value: number): string =>
+  value.toLocaleString('en', { notation: 'compact', maximumSignificantDigits: value < 1000 ? 3 : 2 })
+
 /** "1 h 42 min". */
 export const runtimeWords = (minutes: number): string => duration(minutes * 60)
 

@@ -124,6 +124,19 @@ describeUnless(servicesMissing('chromium'), 'any call', () => {
     assert.equal(query(server, 'select likes from film where id = 7')[0]?.['likes'], 1)
   })
 
+  test('a film asked for by hand counts in the ring; another call does not', async () => {
+    await using at = await visit(browser, server.url)
+    const { page } = at
+    const left = async (): Promise<number> => Number(/^[\d,]+/.exec(await page.locator('.left-words').innerText())?.[0].replaceAll(',', ''))
+    const first = await left()
+    await choose(page, 'HEAD', '/')
+    await send(page)
+    assert.equal(await left(), first - 1)
+    await choose(page, 'GET', '/v1/films/3')
+    await send(page)
+    assert.equal(await left(), first - 1)
+  })
+
   test('no path leads to another server', async () => {
     await using at = await visit(browser, server.url)
     const { page } = at

@@ -3,20 +3,21 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { entityTag, matchesTag } from '../entity-tag.ts'
 
 export interface FixedAnswerOptions {
-  readonly body: string
+  readonly body: string | Buffer
   /** With its charset. */
   readonly type: string
-  /** How long anybody may keep it. */
-  readonly maxAgeS: number
+  /** How long anybody may keep it: it is the same for everyone. */
+  readonly cacheControl: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
 /** An answer that stays the same while the process lives: its bytes and its validator are made once, 304 for who has them already. */
-export const createFixedAnswer = ({ body, type, maxAgeS, headers = {} }: FixedAnswerOptions) => {
-  const bytes = Buffer.from(body)
+export const createFixedAnswer = ({ body, type, cacheControl, headers = {} }: FixedAnswerOptions) => {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body
   const etag = entityTag(bytes)
-  const fields = { ...headers, etag, 'cache-control': `public, max-age=${maxAgeS}` }
+  const fields = { ...headers, etag, 'cache-control': cacheControl }
   return (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    // A 304 renews the stored fields (RFC 9111 section 4.3.4): without the policy of a page the API's would take its place.
     void reply.headers(fields)
     // What was asked for with credentials stays out of shared caches, whatever it is: one rule for every answer.
     if (request.principal !== null) void reply.header('cache-control', 'no-store')

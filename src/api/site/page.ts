@@ -3,9 +3,9 @@ import { extname, join } from 'node:path'
 
 import type { FastifyInstance } from 'fastify'
 
-import { entityTag, matchesTag } from '../entity-tag.ts'
 import { NoQuery } from '../films/schema.ts'
 import { describePage } from './descriptions.ts'
+import { createFixedAnswer, type FixedAnswerOptions } from './fixed-answer.ts'
 
 export interface PageRoutesOptions {
   /** The folder that Vite wrote; the package's own by default. */
@@ -14,13 +14,11 @@ export interface PageRoutesOptions {
   readonly warn: (message: string) => void
 }
 
-interface PageFile {
+interface PageFile extends Pick<FixedAnswerOptions, 'cacheControl'> {
   readonly url: string
-  readonly content: Buffer
+  readonly body: Buffer
   readonly mediaType: string
-  /** Both may be kept by anybody: they are the same for everyone. */
-  readonly cacheControl: string
-  readonly fields: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** The same from src/ and from dist/: both lie beside each other in the package. */
@@ -55,19 +53,14 @@ export const pageRoutes = (app: FastifyInstance, { folder = builtFolder, warn }:
   for (const file of files) addFile(app, file)
 }
 
-const addFile = (app: FastifyInstance, { url, content, mediaType, cacheControl, fields }: PageFile): void => {
-  const etag = entityTag(content)
+const addFile = (app: FastifyInstance, { url, body, mediaType, cacheControl, headers }: PageFile): void => {
   // The files behind the page have names that change with their content, so nobody else may count on them.
   const description = url === '/index.html' ? describePage : { hide: true }
+  const type = mediaType.startsWith('text/') ? `${mediaType}; charset=utf-8` : mediaType
   app.get(
     url,
     { schema: { ...description, querystring: NoQuery }, config: { access: 'public', limits: 'none', produces: mediaType } },
-    (request, reply) => {
-      // A 304 renews the stored fields (RFC 9111 section 4.3.4): without the page's own policy the API's would take its place.
-      void reply.headers({ ...fields, etag, 'cache-control': request.principal === null ? cacheControl : 'no-store' })
-      if (matchesTag(request.headers['if-none-match'], etag)) return reply.code(304).send()
-      return reply.type(mediaType === 'image/svg+xml' ? mediaType : `${mediaType}; charset=utf-8`).send(content)
-    },
+    createFixedAnswer({ body, type, cacheControl, headers }),
   )
 }
 
@@ -78,11 +71,11 @@ const readPage = (folder: string): PageFile[] => {
   const assets = readdirSync(join(folder, 'assets')).map((name): PageFile => {
     const mediaType = mediaTypes[extname(name)]
     if (mediaType === undefined || !/^[\w.-]+$/.test(name)) throw new Error(`the page has a file that it may not have: assets/${name}`)
-    const content = readFileSync(join(folder, 'assets', name))
-    return { url: `/assets/${name}`, content, mediaType, cacheControl: 'public, max-age=31536000, immutable', fields: {} }
+    const body = readFileSync(join(folder, 'assets', name))
+    return { url: `/assets/${name}`, body, mediaType, cacheControl: 'public, max-age=31536000, immutable', headers: {} }
   })
-  const fields = { 'content-security-policy': contentSecurityPolicy }
-  return [{ url: '/index.html', content: index, mediaType: 'text/html', cacheControl: 'no-cache', fields }, ...assets]
+  const headers = { 'content-security-policy': contentSecurityPolicy }
+  return [{ url: '/index.html', body: index, mediaType: 'text/html', cacheControl: 'no-cache', headers }, ...assets]
 }
 
 const readIfThere = (path: string): Buffer | undefined => {

@@ -27,7 +27,7 @@ const ProblemPath = Type.Object(
 /** It describes itself only so far: the rest is OpenAPI's to say. Bytes are sent, so nothing serialises with it. */
 const AnyDescription = Type.Object({ openapi: Type.String() }, { additionalProperties: true, description: 'An OpenAPI document.' })
 
-const hourS = 3600
+const anHour = 'public, max-age=3600'
 
 /** What is ready costs nothing to send, and who reads up on a refusal must not be refused for it: these count in `total` alone. */
 const config = { access: 'public', limits: 'none' } as const
@@ -43,7 +43,11 @@ export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions):
   const schema = { ...describeSelf, querystring: NoQuery, response: { 200: AnyDescription } }
   server.get('/openapi.json', { schema, config }, (request, reply) => answer(request, reply))
   const description = describeApi(options)
-  answer = createFixedAnswer({ body: JSON.stringify(description), type: 'application/json; charset=utf-8', maxAgeS: 300 })
+  answer = createFixedAnswer({
+    body: JSON.stringify(description),
+    type: 'application/json; charset=utf-8',
+    cacheControl: 'public, max-age=300',
+  })
   return description
 }
 
@@ -53,7 +57,7 @@ const problemRoutes = (server: FastifyInstance): void => {
   const pages = new Map(
     (Object.keys(problemKinds) as ProblemCode[]).map((code) => [
       code as string,
-      createFixedAnswer({ body: problemPage(code), type: 'text/html; charset=utf-8', maxAgeS: hourS, headers }),
+      createFixedAnswer({ body: problemPage(code), type: 'text/html; charset=utf-8', cacheControl: anHour, headers }),
     ]),
   )
   const schema = { ...describeProblemPage, params: ProblemPath, querystring: NoQuery }
@@ -72,7 +76,7 @@ const contactExpired = new Problem('not_found', {
 const securityTxtRoute = (server: FastifyInstance, { dataDir, epochMs, warn }: SiteRoutesOptions): void => {
   const file = readSecurityTxt(dataDir)
   if (file !== undefined && file.expiresMs <= epochMs()) warn('security.txt in the data folder has expired, so it is not handed out')
-  const answer = file && createFixedAnswer({ body: file.text, type: 'text/plain; charset=utf-8', maxAgeS: hourS })
+  const answer = file && createFixedAnswer({ body: file.text, type: 'text/plain; charset=utf-8', cacheControl: anHour })
   const schema = { ...describeSecurityTxt, querystring: NoQuery }
   server.get('/.well-known/security.txt', { schema, config: { ...config, produces: 'text/plain' } }, (request, reply) => {
     if (file === undefined || answer === undefined) throw noContact

@@ -70,7 +70,11 @@ type Result = pg.QueryResult<Record<string, unknown>>
 const runUnit = async (lent: Lent, unit: Unit, deadlineMs: number): Promise<Outcome | 'undone'> => {
   const conditional = unit.some((statement) => statement.rows !== undefined)
   const send = (sql: string, parameters: Statement['parameters'] = []) => lent.query(sql, parameters, deadlineMs)
-  const answers = [send('begin'), ...unit.map(({ sql, parameters }) => send(sql, parameters)), ...(conditional ? [] : [send('commit')])]
+  const answers = lent.together(() => [
+    send('begin'),
+    ...unit.map(({ sql, parameters }) => send(sql, parameters)),
+    ...(conditional ? [] : [send('commit')]),
+  ])
   const settled = await Promise.allSettled(answers)
   const failed = settled.findIndex(({ status }) => status === 'rejected')
   if (failed !== -1) {

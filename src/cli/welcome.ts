@@ -10,7 +10,7 @@ export const welcome = (config: Config, { address, opsAddress, starterKeyPath }:
   const keyPath = local.startsWith('..') ? starterKeyPath : local
   return `
 Filmgate listens on ${address} (health: ${opsAddress}/readyz)
-
+${config.page.enabled ? `In a browser: ${address}/index.html\n` : ''}
 Try it, one call a second:
   curl ${address}/
   curl '${address}/?like=1'

@@ -127,7 +127,7 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
       'Slow down before it comes to this: RateLimit on every answer tells how much is left.',
       'With an API key you have quotas of your own.',
     ],
-    example: { detail: 'At most 1 in 1 seconds are allowed here. Try again in 1 seconds.', members: { 'violated-policies': ['second'] } },
+    example: { detail: 'This is limited to 1 request in 1 second. Try again in 1 second.', members: { 'violated-policies': ['second'] } },
   },
   abnormal_usage_detected: {
     means: 'What comes from your address looks like an attack, so it is refused for a while.',
@@ -153,7 +153,8 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
     example: { detail: 'The catalogue is changing too fast. Try again.' },
   },
   store_unavailable: {
-    means: 'What the server stores its data in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
+    means:
+      'What the server stores its data in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.' },
   },

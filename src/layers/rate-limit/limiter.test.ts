@@ -65,7 +65,7 @@ for (const [name, wrap] of Object.entries(stores)) {
       const { status, headers, body } = await ask()
       assert.deepEqual([status, headers['retry-after'], headers['cache-control']], [429, '1', 'no-store'])
       assert.deepEqual([body['code'], body['violated-policies']], ['quota_exceeded', ['second']])
-      assert.match(String(body['detail']), /^At most 2 in 1 seconds .* Try again in 1 seconds/)
+      assert.match(String(body['detail']), /^This is limited to 2 requests in 1 second\. Try again in 1 second\./)
       now.ms = 1000
       assert.equal((await ask()).status, 200, 'who waits as long as it is told is let in')
       now.ms = 5000

@@ -89,10 +89,14 @@ export const limitFields = (quotas: readonly Quota[], decision: Decision): Reado
 /** Rounded up: a client that waits as long as it is told is let in. */
 const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
-  const limits = violated.map(({ limit, windowMs }) => `${limit} in ${windowMs / 1000} seconds`).join(' and ')
+  const limits = violated
+    .map(({ limit, windowMs }) => `${counted(limit, 'request')} in ${counted(windowMs / 1000, 'second')}`)
+    .join(' and ')
   return new Problem('quota_exceeded', {
-    detail: `At most ${limits} are allowed here. ${Number.isFinite(seconds) ? `Try again in ${seconds} seconds.` : 'This request can never be allowed.'}`,
+    detail: `This is limited to ${limits}. ${Number.isFinite(seconds) ? `Try again in ${counted(seconds, 'second')}.` : 'This request can never be allowed.'}`,
     members: { 'violated-policies': violated.map((window) => window.name) },
     ...(Number.isFinite(seconds) ? { retryAfterSeconds: seconds } : {}),
   })
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`

@@ -63,7 +63,7 @@ for (const database of databases) {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
         await using place = await database.place()
         using folder = temporaryFolder()
-        writeFilmFile(join(folder.path, 'films.ndjson'), 60_000)
+        writeFilmFile(join(folder.path, 'films.ndjson'), 150_000)
         const options = { cwd: folder.path, dataDir: place.dataDir, env: place.env }
         const running = startCommand(['films', 'import', 'films.ndjson', '--json'], options)
         await running.said(batches)
@@ -77,7 +77,7 @@ for (const database of databases) {
         const rest = await runCommand(['films', 'import', 'films.ndjson', '--from-line', String(report.nextLine)], options)
         assert.equal(rest.code, 0, rest.stderr)
         await assertConsistent(place)
-        await assertFilms(place, 60_000)
+        await assertFilms(place, 150_000)
       }
     })
 
@@ -144,11 +144,11 @@ for (const database of databases) {
       await using place = await database.place()
       using folder = temporaryFolder()
       const path = join(folder.path, 'films.ndjson')
-      writeFilmFile(path, 60_000)
+      writeFilmFile(path, 150_000)
       const options = { cwd: folder.path, dataDir: place.dataDir, env: place.env }
       const running = startCommand(['films', 'import', 'films.ndjson'], options)
       await running.said(batches)
-      appendFileSync(path, `${filmLine(60_001)}\n`)
+      appendFileSync(path, `${filmLine(150_001)}\n`)
       const { code, stderr } = await running.ended
       assert.equal(code, 1)
       const films = await countOf(place)
@@ -160,7 +160,7 @@ for (const database of databases) {
       )
       assert.match(stderr, new RegExp(`filmgate films import films\\.ndjson --from-line ${films + 1}\\n`))
       assert.equal((await runCommand(['films', 'import', 'films.ndjson', '--from-line', String(films + 1)], options)).code, 0)
-      await assertFilms(place, 60_001)
+      await assertFilms(place, 150_001)
     })
   })
 }

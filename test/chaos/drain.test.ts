@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { type Connection, openConnection, refusedConnection } from '../support/connection.ts'
+import { databases } from '../support/databases.ts'
 import { createLedger, voterEnv } from '../support/ledger.ts'
 import { type LogRecord, startServer, type TestServer } from '../support/server.ts'
-import { storedInFolder } from '../support/stored.ts'
 
 const film = JSON.stringify({ name: 'Slow Film', studio: 'Drain', year: 2020 })
 
@@ -109,31 +109,35 @@ test('a request that arrives on an open connection during the drain is the last 
   assert.equal(await server.kill('SIGTERM'), 0)
 })
 
-test('SIGTERM under load: what was answered is on the disk, nothing else is, each has one line in the log', async (t) => {
-  const ledger = createLedger()
-  await using server = await startServer({ env: voterEnv })
-  const seen: string[] = []
-  const write = async (writer: number): Promise<void> => {
-    for (let i = 0; ; i++) {
-      const { fate, headers } =
-        i % 7 === 0 ? await ledger.addFilm(server) : await ledger.vote(server, `10.3.0.${writer}`, 1 + (i % 9), i % 2 === 0 ? 1 : -1)
-      assert.notEqual(fate, 'refused')
-      if (fate === 'unknown') return
-      seen.push(headers.get('x-request-id') ?? '')
-      if (seen.length === 1500) server.process.kill('SIGTERM')
+for (const kind of databases) {
+  const name = `SIGTERM under load on ${kind.name}: what was answered is stored, nothing else is, each has one line in the log`
+  test(name, { skip: kind.missing }, async (t) => {
+    await using place = await kind.place()
+    const ledger = createLedger()
+    await using server = await startServer({ dataDir: place.dataDir, env: { ...place.env, ...voterEnv } })
+    const seen: string[] = []
+    const write = async (writer: number): Promise<void> => {
+      for (let i = 0; ; i++) {
+        const { fate, headers } =
+          i % 7 === 0 ? await ledger.addFilm(server) : await ledger.vote(server, `10.3.0.${writer}`, 1 + (i % 9), i % 2 === 0 ? 1 : -1)
+        assert.notEqual(fate, 'refused')
+        if (fate === 'unknown') return
+        seen.push(headers.get('x-request-id') ?? '')
+        if (seen.length === 1500) server.process.kill('SIGTERM')
+      }
     }
-  }
-  await Promise.all(Array.from({ length: 32 }, (_, writer) => write(writer)))
-  assert.equal(await server.kill('SIGTERM'), 0)
-  ledger.assumeUnknownRefused()
-  await ledger.verify(storedInFolder(server.dataDir))
-  const lines = Map.groupBy(server.log(), (record) => record['request_id'])
-  assert.deepEqual(
-    seen.filter((id) => lines.get(id)?.length !== 1),
-    [],
-  )
-  t.diagnostic(`${seen.length} answers, ${ledger.count('unknown')} connections found the server gone`)
-})
+    await Promise.all(Array.from({ length: 32 }, (_, writer) => write(writer)))
+    assert.equal(await server.kill('SIGTERM'), 0)
+    ledger.assumeUnknownRefused()
+    await ledger.verify(place)
+    const lines = Map.groupBy(server.log(), (record) => record['request_id'])
+    assert.deepEqual(
+      seen.filter((id) => lines.get(id)?.length !== 1),
+      [],
+    )
+    t.diagnostic(`${seen.length} answers, ${ledger.count('unknown')} connections found the server gone`)
+  })
+}
 
 test('a flood of cheap requests at SIGTERM: no line of the log is lost, doubled or torn', async () => {
   await using server = await startServer()

@@ -121,6 +121,14 @@ const takeAllConnections = async (postgres: PostgresServer, url: string): Promis
   return taken
 }
 
+/** How long a stop waits for answers in flight (CONTRACT section 1). */
+const drainMs = 10_000
+
+const goneFor: Readonly<Record<string, (postgres: PostgresServer) => Promise<void>>> = {
+  'is dead': (postgres) => postgres.stop('SIGKILL'),
+  'stands still': (postgres) => postgres.pause(),
+}
+
 describeUnless(servicesMissing('postgres'), 'PostgreSQL in trouble, under load', () => {
   test('killed and started again', () =>
     underLoad({}, async (scene) => {
@@ -147,6 +155,22 @@ describeUnless(servicesMissing('postgres'), 'PostgreSQL in trouble, under load',
       scene.postgres.resume()
       await assertRecovered(scene)
     }))
+
+  for (const [name, happens] of Object.entries(goneFor)) {
+    test(`SIGTERM while the server ${name}: exit 0 in time, and what was acknowledged is there`, () =>
+      underLoad({}, async ({ postgres, place, server, ledger, load }) => {
+        await happens(postgres)
+        await eventually(10_000, 'the load meets it', () => load.refusals() > 0)
+        const stopping = load.stop()
+        const code = await within(drainMs + storageDeadlineMs + graceMs, 'the program ends', server.kill('SIGTERM'))
+        assert.equal(code, 0)
+        await stopping
+        postgres.resume()
+        if (name === 'is dead') await postgres.start()
+        await place.left()
+        await ledger.verify(place)
+      }))
+  }
 
   test('out of connections', () =>
     underLoad({ settings: { max_connections: '24' } }, async (scene) => {

@@ -33,11 +33,13 @@ interface Import {
 const src = join(import.meta.dirname, '../src')
 
 const importsOf = (file: string, text: string): Import[] =>
-  [...text.matchAll(/^\s*(?:import|export)\s+(type\s)?[^'"]*?(?:from\s+)?['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)/gm)].map((match) => ({
-    file,
-    typeOnly: match[1] !== undefined,
-    target: match[2] ?? match[3] ?? '',
-  }))
+  [...text.matchAll(/^(?:import|export)\s+(type\s)?(?:[\w*{][^'"`;=()]*?\sfrom\s+)?['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)/gm)].map(
+    (match) => ({
+      file,
+      typeOnly: match[1] !== undefined,
+      target: match[2] ?? match[3] ?? '',
+    }),
+  )
 
 /** The room a file belongs to: its folder, or its own name at the top. */
 const roomOf = (file: string): string => file.split('/')[0]?.replace(/(\.test)?\.ts$/, '') ?? ''
@@ -75,6 +77,9 @@ test('nothing in src/ imports what its room may not', () => {
 test('planted violations are found', () => {
   const planted: readonly [string, string][] = [
     ['core/clock.ts', "import { serve } from '../serve.ts'"],
+    ['core/clock.ts', "import '../serve.ts'"],
+    ['core/clock.ts', "import {\n  serve,\n} from '../serve.ts'"],
+    ['core/clock.ts', "export * from '../serve.ts'"],
     ['layers/problems.ts', "import { quote } from './access-log/escape.ts'"],
     ['layers/rate-limit/plugin.ts', "import { Kysely } from '../../db/open.ts'"],
     ['api/films/routes.ts', "import { problems } from '../../layers/index.ts'"],
@@ -85,6 +90,9 @@ test('planted violations are found', () => {
   ]
   for (const [file, text] of planted) assert.equal(importsOf(file, text).map(violation).filter(Boolean).length, 1, `${file}: ${text}`)
   assert.equal(importsOf('app.ts', "import type { Config } from './config.ts'").map(violation).filter(Boolean).length, 0)
+  const harmless =
+    "export interface A {\n  b: string\n}\nconst c = new URL('../cli/run.ts', import.meta.url)\nexport const d = '../cli/run.ts'"
+  assert.deepEqual(importsOf('core/clock.ts', harmless), [], 'a path that is not imported')
 })
 
 test('only main and the configuration read the environment', () => {

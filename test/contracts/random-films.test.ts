@@ -144,6 +144,20 @@ for (const kind of databases) {
       }
     })
 
+    test('what another instance writes is seen when a second has passed', async () => {
+      await using opened = await kind.open()
+      let nowMs = 5000
+      const here = createFilmRepository(opened.database, { epochMs: Date.now, monotonicMs: () => nowMs })
+      const votesThere = createVoteRepository(await opened.another(), systemClock.epochMs)
+      await here.seed(named(3))
+      await pickIds(here, 600)
+      assert.equal(await voteOn(votesThere, 2, 'elsewhere', 'like'), true)
+      nowMs += 1001
+      const films: (Film | undefined)[] = []
+      while (films.length < 600) films.push(await pick(here))
+      assert.ok(films.every((film) => film?.likes === (film?.id === 2 ? 1 : 0)))
+    })
+
     test('a film that was voted on is handed out with its new counters', async () => {
       await using opened = await kind.open()
       const films = createFilmRepository(opened.database, systemClock)

@@ -1,4 +1,5 @@
 import { Problem } from '../../core/errors.ts'
+import { type Pick, RecentFilms } from './recent-films.ts'
 import { randomSlots } from './random-slots.ts'
 import type { Film } from './schema.ts'
 
@@ -37,25 +38,20 @@ export interface Picks {
 }
 
 /**
- * Random films, fetched in batches and handed out one by one. Each pick draws its own slot, with replacement, so picks are independent and
- * uniform whatever the batch size. Where a count can have changed, the pick is read again rather than skipped: skipping would make films
+ * Random films, drawn in batches and handed out one by one. Each pick draws its own slot, with replacement, so picks are independent and
+ * uniform whatever the batch size; only films that were not read within the last second are asked for. Where a count can have changed, the pick is read again rather than skipped: skipping would make films
  * that are voted on come up less often.
  */
 export const createPicks = (sources: Sources): Picks => new BatchedPicks(sources)
 
-interface Pick {
-  readonly film: Film
-  readonly json: string
-}
-
-/** What one query brought. `stale` holds the ids of films that changed since. */
+/** What is drawn and read. `stale` holds the ids of films that changed since; nothing in it is older than `readSince`. */
 interface Batch {
   readonly picks: Pick[]
   readonly stale: Set<number>
-  readonly fetchedAt: number
+  readonly readSince: number
 }
 
-const nothing = (): Batch => ({ picks: [], stale: new Set(), fetchedAt: -Infinity })
+const nothing = (): Batch => ({ picks: [], stale: new Set(), readSince: -Infinity })
 
 class BatchedPicks implements Picks {
   readonly #sources: Sources
@@ -67,6 +63,7 @@ class BatchedPicks implements Picks {
   #fetching: Promise<number> | undefined
   /** What changed while a batch was on its way: it may have been read before the change. */
   #changedMeanwhile = new Set<number>()
+  readonly #recent = new RecentFilms()
 
   constructor(sources: Sources) {
     this.#sources = sources
@@ -99,10 +96,12 @@ class BatchedPicks implements Picks {
     this.#current.stale.add(id)
     this.#spare.stale.add(id)
     this.#changedMeanwhile.add(id)
+    this.#recent.refresh(id)
   }
 
   forgetAll(): void {
     this.#generation++
+    this.#recent.forgetAll()
     this.#current = nothing()
     this.#spare = nothing()
   }
@@ -124,12 +123,17 @@ class BatchedPicks implements Picks {
   }
 
   #expire(): void {
-    const oldest = this.#sources.now() - (this.#sources.isAnnounced() ? maxAgeMs : unannouncedMaxAgeMs)
-    if (this.#spare.fetchedAt < oldest) this.#spare = nothing()
-    if (this.#current.fetchedAt >= oldest) return
+    const oldest = this.#oldest()
+    if (this.#spare.readSince < oldest) this.#spare = nothing()
+    if (this.#current.readSince >= oldest) return
     // Much left over: requests are rare, and fetching many would be waste.
     if (this.#current.picks.length > this.#batchSize / 2) this.#batchSize = smallBatch
     this.#turn()
+  }
+
+  /** What was read before this moment may not be handed out any more. */
+  #oldest(): number {
+    return this.#sources.now() - (this.#sources.isAnnounced() ? maxAgeMs : unannouncedMaxAgeMs)
   }
 
   /** The next pick as it is now, where `take` would not give it because it was voted on. */
@@ -154,24 +158,18 @@ class BatchedPicks implements Picks {
 
   async #fetchBatch(): Promise<number> {
     const asOf = this.#generation
-    const fetchedAt = this.#sources.now()
+    const startedAt = this.#sources.now()
     this.#changedMeanwhile = new Set()
     const count = await this.#sources.count()
     if (count === 0) return 0
+    this.#recent.expire(count, this.#oldest(), startedAt)
     const slots = randomSlots(this.#batchSize, count)
-    const rows = await this.#sources.bySlots(slots)
+    const missing = this.#recent.missing(slots)
+    const rows = missing.length === 0 ? [] : await this.#sources.bySlots(missing)
     // A film added or deleted meanwhile: these picks may hold what must not come again.
     if (asOf !== this.#generation) return count
-    const bySlot = new Map(rows.map((row) => [row.slot, toPick(row)]))
-    const picks = slots.map((slot) => bySlot.get(slot)).filter((pick) => pick !== undefined)
-    this.#spare = { picks, stale: this.#changedMeanwhile, fetchedAt }
+    this.#recent.add(rows, this.#changedMeanwhile)
+    this.#spare = { picks: this.#recent.at(slots), stale: this.#changedMeanwhile, readSince: this.#recent.since }
     return count
   }
-}
-
-/** Member by member, so that nothing else of a row can ever reach an answer. */
-const toPick = (row: Film): Pick => {
-  const { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes } = row
-  const film = { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes }
-  return { film, json: JSON.stringify(film) }
 }

@@ -88,17 +88,19 @@ type IdArgs = { id: number }
 
 const compileQueries = (db: Kysely<Tables>) => {
   const batches = new Map<number, CompiledQuery>()
-  /** Compiled once for each batch size; the slots are all its parameters, in order. */
+  /** Compiled for powers of two, so that few texts are prepared: the last slot stands as often as it takes. The slots are all its parameters. */
   const bySlots = (slots: readonly number[]): CompiledQuery => {
+    const size = 2 ** Math.ceil(Math.log2(slots.length))
+    const padded = [...slots, ...Array.from({ length: size - slots.length }, () => slots.at(-1) ?? 0)]
     const known =
-      batches.get(slots.length) ??
+      batches.get(size) ??
       db
         .selectFrom('film')
         .select([...columns, 'slot'])
-        .where('slot', 'in', slots)
+        .where('slot', 'in', padded)
         .compile()
-    batches.set(slots.length, known)
-    return { ...known, parameters: slots }
+    batches.set(size, known)
+    return { ...known, parameters: padded }
   }
 
   return {

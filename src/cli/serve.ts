@@ -17,7 +17,10 @@ A signal stops accepting, answers what is in flight (10 s at most) and ends with
       process.on('SIGTERM', resolve)
       process.on('SIGINT', resolve)
     })
-    const serving = await startServing({ config, print: tell })
+    const starting = startServing({ config, print: tell })
+    const serving = await Promise.race([starting, signalled.then(() => undefined)])
+    // Nobody was answered yet, and what a start stores is all or nothing; a database that hangs would keep it from ever coming to an end.
+    if (serving === undefined) return 0
     tell(welcome(config, serving))
     await serving.stop(await signalled)
     return 0

@@ -7,7 +7,7 @@ import { DatabaseError, type DatabaseLocation } from './database.ts'
 import { films } from './migrations/0001-films.ts'
 import { installation } from './migrations/0002-installation.ts'
 import { explainConnectFailure } from './postgres-failure.ts'
-import { connectionOptions, loadDriver } from './postgres-pool.ts'
+import { connectionOptions, loadDriver, prepareSession } from './postgres-pool.ts'
 import { parsePostgresUrl } from './postgres-url.ts'
 import { sqliteFile } from './sqlite-database.ts'
 import { createSqliteDialect, openConnection } from './sqlite.ts'
@@ -70,11 +70,14 @@ const readState = async (db: Kysely<unknown>, known: readonly string[]): Promise
 
 /** Another instance may be migrating; longer than any migration should take. */
 const migrationLockMs = 60_000
+/** Longer than that wait: a server that says nothing for so long, over a connection that it took, does not answer any more. */
+const stepMs = 70_000
 
 const withSchemaConnection = async <T>(location: DatabaseLocation, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> => {
   const isFile = location.url === 'sqlite'
   try {
     await using db = isFile ? openSqliteForSchema(location) : await openPostgresForSchema(location)
+    if (!isFile) await refuseOtherEncodings(location, db)
     return await work(db)
   } catch (error) {
     throw isFile ? error : explainConnectFailure(location, error)
@@ -93,10 +96,28 @@ const openSqliteForSchema = (location: DatabaseLocation): Kysely<unknown> => {
   }
 }
 
+/** In any other a film's name may have no characters to be stored in, or be counted in bytes. */
+const refuseOtherEncodings = async (location: DatabaseLocation, db: Kysely<unknown>): Promise<void> => {
+  const { rows } = await sql<{ encoding: string }>`select current_setting('server_encoding') as encoding`.execute(db)
+  const encoding = rows[0]?.encoding
+  if (encoding === 'UTF8') return
+  throw new DatabaseError(
+    location,
+    `names a database with the encoding ${encoding}, which cannot hold every film: make one with createdb --encoding=UTF8 --template=template0`,
+  )
+}
+
 /** Without the time-outs of the request path: a migration may take its time. */
 const openPostgresForSchema = async (location: DatabaseLocation): Promise<Kysely<unknown>> => {
   const driver = await loadDriver()
-  const pool = new driver.Pool({ ...connectionOptions(parsePostgresUrl(location.url)), max: 1, lock_timeout: migrationLockMs })
+  const pool = new driver.Pool({
+    ...connectionOptions(parsePostgresUrl(location.url)),
+    max: 1,
+    // Then a step that takes too long closes the connection, and nothing waits behind it.
+    pipeline: true,
+    query_timeout: stepMs,
+    onConnect: prepareSession([`set lock_timeout = ${migrationLockMs}`]),
+  })
   pool.on('error', () => undefined)
   return new Kysely({ dialect: new PostgresDialect({ pool }) })
 }

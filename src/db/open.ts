@@ -10,6 +10,7 @@ import { type Statement, statement } from './unit.ts'
 import { createWatch, readFailure, watchCommits } from './watch.ts'
 
 export { type Database, DatabaseError, type DatabaseLocation } from './database.ts'
+export { explainConnectFailure } from './postgres-failure.ts'
 
 export interface DatabaseOptions extends DatabaseLocation {
   readonly observe?: Observe

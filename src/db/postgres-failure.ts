@@ -1,3 +1,4 @@
+import { Problem } from '../core/errors.ts'
 import { DatabaseError, type DatabaseLocation } from './database.ts'
 import { describeAddress, type PostgresAddress, parsePostgresUrl } from './postgres-url.ts'
 
@@ -21,6 +22,7 @@ const reasons: readonly (readonly [code: RegExp, meaning: string])[] = [
     /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT.*|CERT_SIGNATURE_FAILURE)$/,
     'its certificate is not signed by a trusted authority. Name the right one with sslrootcert=FILE',
   ],
+  [/^ERR_MODULE_NOT_FOUND$/, 'that needs the package pg, which is not installed: npm install pg'],
   [/^ERR_OSSL_/, 'TLS fails. Are the certificate files PEM, and do key and certificate belong together?'],
 ]
 
@@ -30,9 +32,14 @@ const byMessage: readonly (readonly [message: RegExp, meaning: string])[] = [
   [/password must be a string|SASL/i, 'the server wants a password, and there is none in the URL, or it is not the right one'],
 ]
 
+/** What refused a read or a write has told the log, not us. */
+const unusable =
+  'it answers, but what a start reads and writes there fails (sys_store_failure says why). Is it a standby, or may this user not write?'
+
 /** With the host, never with the password or with text of the server, which may quote anything. */
-export const explainConnectFailure = (location: DatabaseLocation, error: unknown): DatabaseError => {
+export const explainConnectFailure = (location: Pick<DatabaseLocation, 'url'>, error: unknown): DatabaseError => {
   if (error instanceof DatabaseError) return error
+  if (error instanceof Problem) return new DatabaseError(location, `cannot use ${where(location)}: ${unusable}`, error)
   // An address that is tried over IPv6 and IPv4 fails with one error for each.
   const first: unknown = error instanceof AggregateError ? (error.errors[0] as unknown) : error
   const { code, message } = first as { code?: unknown; message?: unknown }
@@ -41,7 +48,7 @@ export const explainConnectFailure = (location: DatabaseLocation, error: unknown
   return new DatabaseError(location, `cannot use ${where(location)}: ${meaning}`, error)
 }
 
-const where = ({ url }: DatabaseLocation): string => {
+const where = ({ url }: Pick<DatabaseLocation, 'url'>): string => {
   const { host, port, database }: Pick<PostgresAddress, 'host' | 'port' | 'database'> = parseWithoutFiles(url)
   return describeAddress({ host, port, database } as PostgresAddress)
 }

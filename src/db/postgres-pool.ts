@@ -38,13 +38,7 @@ export interface PostgresPool {
 }
 
 /** Loaded only when it is configured: embedded SQLite needs nothing of it. */
-export const loadDriver = async (): Promise<typeof pg> => {
-  try {
-    return (await import('pg')).default
-  } catch (error) {
-    throw new Error('PostgreSQL needs the package pg: npm install pg', { cause: error })
-  }
-}
+export const loadDriver = async (): Promise<typeof pg> => (await import('pg')).default
 
 export const connectionOptions = (address: PostgresAddress): pg.ClientConfig => ({
   ...address,
@@ -61,13 +55,10 @@ export const openPool = (driver: typeof pg, { address, max, readOnly }: PoolOpti
     max,
     // Statements are sent without waiting for the answer to the one before.
     pipeline: true,
-    statement_timeout: statementMs,
-    lock_timeout: lockMs,
-    idle_in_transaction_session_timeout: storageDeadlineMs,
     idleTimeoutMillis: idleMs,
     maxLifetimeSeconds,
     types: createTypes(driver),
-    onConnect: prepareSession(readOnly),
+    onConnect: prepareSession(readOnly ? [...deadlines, readingOnly] : [...deadlines, durable]),
   })
   // A connection that breaks while nobody uses it: the pool replaces it. Without a listener the event would end the process.
   pool.on('error', () => undefined)
@@ -111,16 +102,27 @@ interface WithStream {
 
 const ignore = (): void => undefined
 
+const deadlines = [
+  `set statement_timeout = ${statementMs}`,
+  `set lock_timeout = ${lockMs}`,
+  `set idle_in_transaction_session_timeout = ${storageDeadlineMs}`,
+]
+/** A session that reads cannot write. */
+const readingOnly = 'set default_transaction_read_only = on'
 /**
- * A session that reads cannot write. One that writes is durable: where the server's default is off, a commit returns before it is on the
- * disk, and an acknowledged write could be lost. The pool waits for the promise, which its published type does not say.
+ * Where it is off, a commit returns before it is on the disk, and an acknowledged write could be lost. Set whatever it is, so that a server
+ * which is switched over later does not take this session along.
  */
-const prepareSession = (readOnly: boolean): ((client: pg.ClientBase) => void) => {
-  const sql = readOnly
-    ? 'set default_transaction_read_only = on'
-    : "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
-  return (client) => client.query(sql) as unknown
-}
+const durable = "select set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)"
+
+/**
+ * What a new connection is told before it is lent, in one go. As statements: a pool in between (PgBouncer) refuses settings that come with
+ * the connection itself. The driver's pool waits for the promise, which its published type does not say, and knows no deadline here.
+ */
+export const prepareSession =
+  (statements: readonly string[]): ((client: pg.ClientBase) => void) =>
+  (client) =>
+    client.query(timed({ text: statements.join('; ') }, performance.now() + connectMs)) as unknown
 
 /** int8 and numeric come as text; all of ours fit a double exactly (ids and counts below 2^53, epoch milliseconds). */
 const createTypes = (driver: typeof pg): pg.CustomTypesConfig => {

@@ -6,9 +6,10 @@ import { agreeOnKey } from '../api/installation.ts'
 import { createVoteRepository, type VoteRepository } from '../api/votes/repository.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { type MasterKey, openMasterKey } from '../credentials/master-key.ts'
-import { type Database, DatabaseError, openDatabase } from '../db/open.ts'
+import { type Database, DatabaseError, explainConnectFailure, openDatabase } from '../db/open.ts'
 import { openDataDir } from './data-folder.ts'
 
 export interface Stores {
@@ -37,11 +38,15 @@ export const openStores = async ({ config, clock, observe, print }: StoresOption
   const { url } = config.database
   const sharedKey = url === 'sqlite' ? undefined : masterKey
   const database = await blamed(config, openDatabase({ url, dataDir, observe }))
-  if (sharedKey) await blamed(config, agreeOnKey(database, sharedKey, url))
   const films = createFilmRepository(database, clock)
   const keys = createApiKeyRepository(database, clock.epochMs)
-  const starterKeyPath = await openStarterKey({ dataDir, keys, sharedKey })
-  await importStarterFilms(films, print)
+  const prepare = async (): Promise<string> => {
+    if (sharedKey) await agreeOnKey(database, sharedKey, url)
+    const path = await openStarterKey({ dataDir, keys, sharedKey })
+    await importStarterFilms(films, print)
+    return path
+  }
+  const starterKeyPath = await blamed(config, prepare())
   const votes = createVoteRepository(database, clock.epochMs)
   return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, keys, starterKeyPath }
 }
@@ -51,8 +56,10 @@ const blamed = async <T>(config: Config, work: Promise<T>): Promise<T> => {
   try {
     return await work
   } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error
-    const { key, message } = error
+    const { url } = config.database
+    const blame = error instanceof Problem && url !== 'sqlite' ? explainConnectFailure({ url }, error) : error
+    if (!(blame instanceof DatabaseError)) throw error
+    const { key, message } = blame
     throw new ConfigError([{ key, message, source: config.origins.get(key) ?? 'default' }])
   }
 }

@@ -124,7 +124,11 @@ const Added = (): JSX.Element => {
       {film !== undefined && (
         <>
           <p>
-            Added <strong>{film.name}</strong> as film {film.id}.
+            Added{' '}
+            <strong>
+              <bdi>{film.name}</bdi>
+            </strong>{' '}
+            as film {film.id}.
           </p>
           <button type="button" class="quiet" onClick={() => showAdded(film)}>
             Show it

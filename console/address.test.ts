@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { addressOf } from './address.ts'
 
 const origin = 'http://localhost:3000'
+const root = `${origin}/`
 
 test('a path of this server, as the URL parser writes it, without a fragment', () => {
   const expected: readonly [string, string][] = [
@@ -16,7 +17,10 @@ test('a path of this server, as the URL parser writes it, without a fragment', (
     ['/v1/films/%zz', '/v1/films/%zz'],
     ['/x//y', '/x//y'],
   ]
-  for (const [path, url] of expected) assert.deepEqual(addressOf(path, origin), { url: origin + url })
+  for (const [path, url] of expected) {
+    assert.deepEqual(addressOf(path, root), { url: origin + url })
+    assert.deepEqual(addressOf(path, `${origin}/below/a/`), { url: `${origin}/below/a${url}` })
+  }
 })
 
 test('what names another server, another scheme or nothing is a mistake', () => {
@@ -31,7 +35,7 @@ test('what names another server, another scheme or nothing is a mistake', () => 
     'https://x/',
     'javascript:1',
   ])
-    assert.ok('mistake' in addressOf(path, origin), path)
+    assert.ok('mistake' in addressOf(path, root), path)
 })
 
 test('no text ever leads elsewhere', () => {
@@ -39,7 +43,7 @@ test('no text ever leads elsewhere', () => {
   fc.assert(
     fc.property(fc.oneof(nasty, fc.webUrl(), fc.string({ unit: 'binary' })), (text) => {
       for (const path of [text, `/${text}`]) {
-        const found = addressOf(path, origin)
+        const found = addressOf(path, root)
         if ('url' in found) assert.ok(found.url.startsWith(`${origin}/`) && new URL(found.url).origin === origin)
       }
     }),

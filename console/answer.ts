@@ -37,7 +37,7 @@ const callApi = async (path: string, init: RequestInit = {}): Promise<Answer> =>
       json,
       quota: readQuota(response.headers),
       retryAfter: retryAfterOf(response.headers),
-      trouble: response.ok ? undefined : troubleOf(response, json),
+      trouble: !response.ok ? troubleOf(response, json) : isObject(json) ? undefined : unreadable,
     }
   } catch {
     return { status: 0, json: undefined, quota: [], retryAfter: undefined, trouble: unreachable }
@@ -61,6 +61,14 @@ export const unreachable: Trouble = {
   detail: 'It may be restarting, or the network is down. Try again in a moment.',
 }
 
+/** Every good answer that this page asks for is an object. A network that wants a sign-in answers 200 with a page of its own. */
+const unreadable: Trouble = {
+  title: 'The answer cannot be read',
+  detail: 'It is not one of this server. Something between it and you, such as the sign-in page of a network, may have answered instead.',
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 const parsed = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -72,7 +80,7 @@ const parsed = (text: string): unknown => {
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
 const troubleOf = ({ status, statusText, headers }: Response, json: unknown): Trouble => {
-  const problem = (typeof json === 'object' && json !== null ? json : {}) as Readonly<Record<string, unknown>>
+  const problem = (isObject(json) ? json : {}) as Readonly<Record<string, unknown>>
   const requestId = text(problem['request_id']) ?? text(headers.get('x-request-id'))
   return {
     title: text(problem['title']) ?? `The server answered ${status} ${statusText}`.trim(),

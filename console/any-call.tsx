@@ -19,7 +19,7 @@ const failure = signal<string | undefined>(undefined)
 const keyError = signal<string | undefined>(undefined)
 const sending = signal(false)
 
-const address = computed(() => addressOf(path.value.trim(), location.origin))
+const address = computed(() => addressOf(path.value.trim(), new URL('.', location.href).href))
 const call = computed((): Call | undefined => {
   if ('mistake' in address.value) return undefined
   const sent = method.value === 'POST' && body.value !== '' ? body.value : undefined

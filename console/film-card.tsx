@@ -18,18 +18,24 @@ const facts = ({ studio, year, runtime_min: runtime, rating, likes, dislikes }: 
   ['Dislikes', String(dislikes)],
 ]
 
-/** A poster of words. What is not known is left out. */
+/** A poster of words. What is not known is left out. Texts are set apart (`bdi`): some run from right to left, their full stops too. */
 export const FilmCard = ({ film }: { readonly film: Film }): JSX.Element => (
   <article class="card" data-genre={film.genre ?? ''} data-film={film.id} key={film.id} aria-labelledby="film-name">
     <p class="year" aria-hidden="true">
       {film.year}
     </p>
-    <p class="genre">{film.genre ?? 'Film'}</p>
+    <p class="genre">
+      <bdi>{film.genre ?? 'Film'}</bdi>
+    </p>
     <div class="title">
       <h2 id="film-name" class={`name ${titleSize(film.name)}`} style={{ '--longest': longestWord(film.name) }}>
-        {film.name}
+        <bdi>{film.name}</bdi>
       </h2>
-      {film.director !== null && <p class="director">Directed by {film.director}</p>}
+      {film.director !== null && (
+        <p class="director">
+          Directed by <bdi>{film.director}</bdi>
+        </p>
+      )}
     </div>
     <dl class="facts">
       {facts(film).map(
@@ -37,7 +43,9 @@ export const FilmCard = ({ film }: { readonly film: Film }): JSX.Element => (
           value !== null && (
             <div key={label}>
               <dt>{label}</dt>
-              <dd>{value}</dd>
+              <dd>
+                <bdi>{value}</bdi>
+              </dd>
             </div>
           ),
       )}

@@ -2,6 +2,7 @@ import { batch, signal } from '@preact/signals'
 
 import { callPatiently, type Trouble } from './answer.ts'
 import { learn, longWait, untilFree } from './pace.ts'
+import { duration } from './words.ts'
 
 export interface Film {
   readonly id: number
@@ -41,7 +42,7 @@ export const act = async (action: Action): Promise<void> => {
   const shown = film.value
   if (pending.value !== undefined || (action !== 'next' && shown === undefined)) return
   if (longWait.value !== undefined) {
-    announcement.value = 'The quota is used up for now.'
+    announcement.value = `Not yet: there is a pause of ${duration(longWait.value)}.`
     return
   }
   pending.value = action
@@ -55,7 +56,7 @@ const send = async (action: Action, shown: Film | undefined): Promise<void> => {
   batch(() => {
     learn(answer)
     // The note that counts down says all that this refusal says.
-    trouble.value = answer.status === 429 ? undefined : answer.trouble
+    trouble.value = answer.status === 429 && longWait.value !== undefined ? undefined : answer.trouble
     if (answer.trouble === undefined) show(action, shown, answer.json as Film & { readonly vote?: { readonly recorded: boolean } })
     else if (answer.status === 404) film.value = undefined
   })
@@ -65,7 +66,7 @@ const show = (action: Action, voted: Film | undefined, next: Film & { readonly v
   receipt.value =
     action === 'next' || voted === undefined ? undefined : { value: action, name: voted.name, recorded: next.vote?.recorded === true }
   film.value = next
-  announcement.value = `${receiptWords()}Now: ${filmWords(next)}`
+  announcement.value = [receiptParts()?.join(''), `Now: ${filmWords(next)}`].filter(Boolean).join(' ')
 }
 
 /** Shows a film that is already known, such as one that was just added. */
@@ -78,11 +79,11 @@ export const showFilm = (known: Film): void => {
   })
 }
 
-export const receiptWords = (): string => {
-  if (receipt.value === undefined) return ''
+/** The name apart from what stands around it, because it may run from right to left. */
+export const receiptParts = (): readonly [before: string, name: string, after: string] | undefined => {
+  if (receipt.value === undefined) return undefined
   const { value, name, recorded } = receipt.value
-  if (!recorded) return `Your ${value} of ${name} was not recorded. `
-  return `${value === 'like' ? 'Liked' : 'Disliked'} ${name}. `
+  return recorded ? [value === 'like' ? 'Liked ' : 'Disliked ', name, '.'] : [`Your ${value} of `, name, ' was not recorded.']
 }
 
 const filmWords = ({ name, studio, year }: Film): string => [name, studio, year].filter((part) => part !== null).join(', ')

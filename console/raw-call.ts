@@ -31,7 +31,7 @@ export const sendRaw = async ({ method, url, body }: Call, key: string | undefin
   })
   const text = new TextDecoder().decode(content)
   // With a key the quota is that of the key's owner, and the ring is about the films that this page asks for without one.
-  if (key === undefined && method !== 'POST' && new URL(url).pathname === '/')
+  if (key === undefined && method !== 'POST' && new URL(url).pathname === new URL('.', location.href).pathname)
     learn({ status: response.status, quota: readQuota(response.headers), retryAfter: retryAfterOf(response.headers) })
   return {
     status: `${response.status} ${response.statusText}`.trim(),

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 
 import { FilmCard } from './film-card.tsx'
-import { act, type Action, announcement, film, pending, receiptWords, trouble } from './films.ts'
+import { act, type Action, announcement, film, pending, receiptParts, trouble } from './films.ts'
 import { Cross, Forward, Heart } from './icons.tsx'
 import { keysOn } from './keys.ts'
 import { longWait } from './pace.ts'
@@ -15,9 +15,9 @@ export const Stage = (): JSX.Element => (
     <h1 class="unseen" id="film-heading">
       A film at random
     </h1>
-    <p class="receipt">{receiptWords() || '\u00a0'}</p>
+    <Receipt />
     {film.value === undefined ? <NoFilm /> : <FilmCard film={film.value} />}
-    {longWait.value !== undefined && film.value !== undefined && <WaitNote seconds={longWait.value} />}
+    {longWait.value !== undefined && (film.value ?? trouble.value) !== undefined && <WaitNote seconds={longWait.value} />}
     {trouble.value !== undefined && film.value !== undefined && <TroubleNote trouble={trouble.value} />}
     <div class="below">
       <div class="actions" role="group" aria-label="This film">
@@ -33,6 +33,18 @@ export const Stage = (): JSX.Element => (
     </p>
   </section>
 )
+
+/** What became of the last vote; its line is there without one, so that nothing jumps. */
+const Receipt = (): JSX.Element => {
+  const [before, name, after] = receiptParts() ?? ['\u00a0', '', '']
+  return (
+    <p class="receipt">
+      {before}
+      <bdi>{name}</bdi>
+      {after}
+    </p>
+  )
+}
 
 interface ActionButtonProps {
   readonly action: Action
@@ -85,7 +97,7 @@ const WaitNote = ({ seconds }: { readonly seconds: number }): JSX.Element => (
     <p class="note-title">
       Next film in <span class="count">{duration(seconds)}</span>
     </p>
-    <p>That was all for now. The buttons work again by themselves when the time is over.</p>
+    <p>The server asks for a pause. The buttons work again by themselves when it is over.</p>
   </div>
 )
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Route } from 'playwright-core'
 
 import { query } from '../support/attack.ts'
 import { eventually } from '../support/deadline.ts'
@@ -151,6 +151,34 @@ describeUnless(servicesMissing('chromium'), 'a film, as a person meets it', () =
     const record = await server.logged(({ request_id: known }) => known === id)
     assert.equal(record['verdict'], 'unauthenticated')
     assert.deepEqual(await shownFilm(page), shown, 'the film is still there')
+  })
+
+  test('what stands between may answer instead: that is told, and the page goes on', async () => {
+    await using server = await startServer()
+    await using at = await visit(browser, server.url)
+    const { page } = at
+    const { name } = await shownFilm(page)
+    const problem = { status: 503, contentType: 'application/problem+json', body: '{"title":"Busy","detail":"Come back later."}' }
+    const answers: readonly (readonly [Parameters<Route['fulfill']>[0], string])[] = [
+      [{ contentType: 'text/html', body: '<p>Sign in</p>' }, 'The answer cannot be read'],
+      [{ contentType: 'application/json', body: 'null' }, 'The answer cannot be read'],
+      [{ status: 502, contentType: 'text/html', body: '<p>Bad gateway</p>' }, 'The server answered 502 Bad Gateway'],
+      [{ status: 429, headers: { 'retry-after': '1' } }, 'The server answered 429 Too Many Requests'],
+      [{ ...problem, headers: { 'retry-after': '4' } }, 'Busy'],
+    ]
+    for (const [answer, title] of answers) {
+      await page.route(`${server.url}/?like=*`, (route) => route.fulfill(answer))
+      await button(page, 'Like').click()
+      await page.getByRole('alert').getByText(title).waitFor()
+      await page.unroute(`${server.url}/?like=*`)
+    }
+    await page.getByText(/^Next film in \d s$/).waitFor()
+    await page.keyboard.press('l')
+    assert.match((await page.locator('.stage > [role=status]').textContent()) ?? '', /^Not yet: there is a pause of \d s\.$/)
+    await page.getByText(/^Next film in/).waitFor({ state: 'detached' })
+    await button(page, 'Like').click()
+    await receipt(page, `Liked ${name}.`)
+    assert.equal(await page.getByRole('alert').count(), 0)
   })
 
   test('a server that is gone is said to be gone; when it is back, the page goes on', async () => {

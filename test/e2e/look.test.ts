@@ -18,6 +18,7 @@ const genres =
 const fill = async (page: Page, key: string): Promise<void> => {
   await page.locator('#add-key').fill(key)
   await page.getByLabel('Name').fill('W'.repeat(200))
+  await page.getByLabel('Genre').fill('G'.repeat(200))
   await page.getByLabel('Director').fill('A director with quite a long name, and a second one, '.repeat(3).trim())
   await button(page, 'Add this film').click()
   await button(page, 'Show it').click()

@@ -9,14 +9,15 @@ export const QuotaRing = (): JSX.Element => {
   const window = tightest(reading.value.windows)
   if (window === undefined) return <NoQuota />
   const { remaining, limit } = window
+  const short = shortNumber(remaining)
   const share = limit === undefined || limit === 0 ? 0 : Math.min(1, remaining / limit)
   return (
     <div class="quota" data-level={share === 0 ? 'none' : share <= 0.2 ? 'low' : 'fine'}>
       <svg class="ring" viewBox="0 0 64 64" aria-hidden="true">
         <circle class="track" cx="32" cy="32" r="27" />
         {share > 0 && <circle class="left" cx="32" cy="32" r="27" pathLength="100" stroke-dasharray={`${share * 100} 100`} />}
-        <text x="32" y="33">
-          {shortNumber(remaining)}
+        <text x="32" y="33" class={short.length > 3 ? 'tight' : undefined}>
+          {short}
         </text>
       </svg>
       <div>

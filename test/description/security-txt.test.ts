@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -46,4 +46,9 @@ test('what is no security.txt stops the start and says why', async () => {
   const { code, stderr } = await runToEnd({ dataDir })
   assert.equal(code, 1)
   assert.match(stderr, /security\.txt is not a security\.txt \(RFC 9116\): it needs a Contact field/)
+  rmSync(path)
+  mkdirSync(path)
+  const folderRead = await runToEnd({ dataDir })
+  assert.equal(folderRead.code, 1)
+  assert.ok(folderRead.stderr.includes(`${path} cannot be read (EISDIR)`), folderRead.stderr)
 })

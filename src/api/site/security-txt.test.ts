@@ -15,7 +15,7 @@ test('times of RFC 3339, with offsets and fractions', () => {
     ['2030-01-31t00:00:00.5z', '2030-01-31T00:00:00.500Z'],
   ] as const)
     assert.equal(parse(`${contact}\nExpires: ${value}\n`).expiresMs, Date.parse(expected))
-  for (const value of ['2030-01-31', '2030-13-31T00:00:00Z', 'Thu, 31 Jan 2030 00:00:00 GMT', '0', ''])
+  for (const value of ['2030-01-31', '2030-13-31T00:00:00Z', '2030-02-29T00:00:00Z', 'Thu, 31 Jan 2030 00:00:00 GMT', '0', ''])
     assert.throws(() => parse(`${contact}\nExpires: ${value}\n`), /Expires must be/)
 })
 

@@ -30,8 +30,10 @@ const readIfThere = (path: string): Buffer | undefined => {
   try {
     return readFileSync(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    const { code = String(error) } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    // Node does not name a folder that was read as a file.
+    throw new Error(`${path} cannot be read (${code})`, { cause: error })
   }
 }
 
@@ -65,6 +67,10 @@ const decode = (bytes: Buffer): string => {
 const parseExpires = (value: string): number => {
   const form = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
   const milliseconds = form.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN
-  if (Number.isNaN(milliseconds)) throw new Error(`Expires must be a time like 2030-01-31T00:00:00Z, not ${JSON.stringify(value)}`)
+  if (Number.isNaN(milliseconds) || !isDay(value.slice(0, 10)))
+    throw new Error(`Expires must be a time like 2030-01-31T00:00:00Z, not ${JSON.stringify(value)}`)
   return milliseconds
 }
+
+/** `Date` takes 30 February for 2 March. */
+const isDay = (date: string): boolean => new Date(`${date}T00:00:00Z`).toISOString().startsWith(date)

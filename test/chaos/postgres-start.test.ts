@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 
+import { openDatabase } from '../../src/db/open.ts'
 import { type Place, postgresPlace } from '../support/databases.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { assertStartRefused } from '../support/refused-start.ts'
@@ -82,6 +83,21 @@ describeUnless(servicesMissing('postgres'), 'a start on a PostgreSQL that cannot
     await assertStartRefused(url, [/localhost:\d+/, /takes no writes/])
     await postgres.query('alter role filmgate reset default_transaction_read_only')
   })
+
+  test('it takes no writes any more, and the schema is there', async () => {
+    await (await openDatabase({ url, dataDir: place.dataDir })).close()
+    await postgres.query('alter role filmgate set default_transaction_read_only = on')
+    await assertStartRefused(url, [/localhost:\d+/, /standby/])
+    await postgres.query('alter role filmgate reset default_transaction_read_only')
+  })
+
+  for (const encoding of ['LATIN1', 'SQL_ASCII']) {
+    test(`its encoding is ${encoding}`, async () => {
+      const name = `films_${encoding.toLowerCase()}`
+      await postgres.query(`create database ${name} owner filmgate encoding '${encoding}' locale 'C' template template0`)
+      await assertStartRefused(url.replace(/\/test_\d+$/, `/${name}`), [new RegExp(encoding), /--encoding=UTF8/])
+    })
+  }
 
   test('it stands still', async () => {
     await postgres.pause()

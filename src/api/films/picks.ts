@@ -1,5 +1,5 @@
 import { Problem } from '../../core/errors.ts'
-import { type Pick, RecentFilms } from './recent-films.ts'
+import { type ReadyFilm, RecentFilms } from './recent-films.ts'
 import { randomSlots } from './random-slots.ts'
 import type { Film } from './schema.ts'
 
@@ -46,7 +46,7 @@ export const createPicks = (sources: Sources): Picks => new BatchedPicks(sources
 
 /** What is drawn and read. `stale` holds the ids of films that changed since; nothing in it is older than `readSince`. */
 interface Batch {
-  readonly picks: Pick[]
+  readonly picks: ReadyFilm[]
   readonly stale: Set<number>
   readonly readSince: number
 }
@@ -106,7 +106,7 @@ class BatchedPicks implements Picks {
     this.#spare = nothing()
   }
 
-  #takeReady(): Pick | undefined {
+  #takeReady(): ReadyFilm | undefined {
     if (this.#current.picks.length === 0) this.#turn()
     const { picks, stale } = this.#current
     const pick = picks.at(-1)

@@ -1,7 +1,7 @@
 import type { Film } from './schema.ts'
 
 /** A film as it is handed out, with its JSON, made once. */
-export interface Pick {
+export interface ReadyFilm {
   readonly film: Film
   readonly json: string
 }
@@ -14,7 +14,7 @@ const maxFilms = 4096
  * rows need not be read and written as JSON each time. Bounded by that time: nothing outlives `expire`.
  */
 export class RecentFilms {
-  readonly #bySlot = new Map<number, Pick>()
+  readonly #bySlot = new Map<number, ReadyFilm>()
   /** Ids of films that changed since they were read. */
   readonly #stale = new Set<number>()
   #since = -Infinity
@@ -54,7 +54,7 @@ export class RecentFilms {
   }
 
   /** One for each slot that holds a film, in their order. */
-  at(slots: readonly number[]): Pick[] {
+  at(slots: readonly number[]): ReadyFilm[] {
     return slots.map((slot) => this.#bySlot.get(slot)).filter((pick) => pick !== undefined)
   }
 
@@ -65,7 +65,7 @@ export class RecentFilms {
 }
 
 /** Member by member, so that nothing else of a row can ever reach an answer. */
-const toPick = (row: Film): Pick => {
+const toPick = (row: Film): ReadyFilm => {
   const { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes } = row
   const film = { id, name, studio, year, genre, director, runtime_min, rating, likes, dislikes }
   return { film, json: JSON.stringify(film) }

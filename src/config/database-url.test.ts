@@ -42,6 +42,10 @@ describe('database.url', () => {
     ['postgres://db/films?sslmode=disable&sslrootcert=/etc/ca.pem', /without sslmode/],
     ['postgres://db/films?sslmode=verify-full&sslcert=a.pem', /together/],
     ['postgres://db/films?ssl=true', /unknown parameter/],
+    // The driver would go to PGHOST or to this machine instead.
+    ['postgres://db/films?host=', /no readable value for host/],
+    ['postgres://db/films?host=/run%00', /no readable value for host/],
+    ['postgres://db/films?sslmode=verify-full&sslrootcert=', /no readable value for sslrootcert/],
     ['postgres://db/films?sslmod=verify-full', /nearest: sslmode/],
     ['postgres://db/films?options=-c%20fsync=off', /unknown parameter/],
   ]

@@ -29,6 +29,8 @@ const parametersMistake = ({ searchParams, hash, hostname, pathname }: URL): str
   const unknown = names.find((name) => !known.includes(name))
   if (unknown !== undefined) return `has an unknown parameter; known are ${known.join(', ')} (nearest: ${nearest(unknown, known)})`
   if (new Set(names).size < names.length) return 'has a parameter twice'
+  const empty = names.find((name) => name !== 'sslmode' && /^$|\p{Cc}/u.test(searchParams.get(name) ?? ''))
+  if (empty !== undefined) return `has no readable value for ${empty}`
   if (hash !== '') return 'holds a #: escape it as %23'
   if (hostname === '' && !searchParams.get('host')?.startsWith('/')) return 'names no host'
   if (pathname.slice(1).includes('/')) return 'must name one database behind the host'

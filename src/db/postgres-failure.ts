@@ -34,7 +34,7 @@ const byMessage: readonly (readonly [message: RegExp, meaning: string])[] = [
 
 /** What refused a read or a write has told the log, not us. */
 const unusable =
-  'it answers, but what a start reads and writes there fails (sys_store_failure says why). Is it a standby, or may this user not write?'
+  'it answers, but what a start reads and writes there fails (sys_store_failure says why). Is it a standby, or a pool in transaction mode, or may this user not write?'
 
 /** With the host, never with the password or with text of the server, which may quote anything. */
 export const explainConnectFailure = (location: Pick<DatabaseLocation, 'url'>, error: unknown): DatabaseError => {

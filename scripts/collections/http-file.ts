@@ -1,13 +1,17 @@
 import { defaultHost } from './postman.ts'
 import type { Sample } from './samples.ts'
+import { keyPlaceholder } from './thunder.ts'
 
-/** A file for the HTTP clients of editors. Its variables stand in it: files of variables differ from editor to editor. */
+/**
+ * A file for the HTTP clients of editors. Its variables stand in it: files of variables differ from editor to editor. None is empty, because
+ * httpyac takes a line like `@key =` for a request.
+ */
 export const httpFile = (samples: readonly Sample[]): string =>
   `# Filmgate. Made by npm run collections from the description of the API.
 
 @host = ${defaultHost}
-# What stands in starter.key in the data folder of the server.
-@key =
+# To be replaced by what stands in starter.key in the data folder of the server.
+@key = ${keyPlaceholder}
 
 ${samples.map(requestOf).join('\n')}`
 

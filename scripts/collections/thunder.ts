@@ -6,7 +6,7 @@ import type { Sample } from './samples.ts'
 /** What the free edition takes in one collection. */
 const maxRequests = 15
 
-/** To be replaced by hand: the free edition has no environments, so there is no variable that it could stand in. */
+/** To be replaced by hand: the free edition has no environments, so there is no variable that a key could stand in. */
 export const keyPlaceholder = 'PASTE-THE-CONTENT-OF-STARTER.KEY'
 
 /** A Thunder Client collection in its own format, version 1.2, with whole addresses. */

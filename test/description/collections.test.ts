@@ -142,7 +142,7 @@ const sentBy = (text: string): Sent[] => {
     [...variables],
     [
       ['host', 'http://127.0.0.1:3000'],
-      ['key', ''],
+      ['key', keyPlaceholder],
     ],
   )
   return parts.map((part) => {

@@ -107,6 +107,8 @@ const deadlines = [
   `set lock_timeout = ${lockMs}`,
   `set idle_in_transaction_session_timeout = ${storageDeadlineMs}`,
 ]
+/** Writers of one row queue. At the stricter levels, which a server may have as its default, all but the first would fail. */
+const readCommitted = "set default_transaction_isolation = 'read committed'"
 /** A session that reads cannot write. */
 const readingOnly = 'set default_transaction_read_only = on'
 /**
@@ -122,7 +124,7 @@ const durable = "select set_config('synchronous_commit', coalesce(nullif(current
 export const prepareSession =
   (statements: readonly string[]): ((client: pg.ClientBase) => void) =>
   (client) =>
-    client.query(timed({ text: statements.join('; ') }, performance.now() + connectMs)) as unknown
+    client.query(timed({ text: [readCommitted, ...statements].join('; ') }, performance.now() + connectMs)) as unknown
 
 /** int8 and numeric come as text; all of ours fit a double exactly (ids and counts below 2^53, epoch milliseconds). */
 const createTypes = (driver: typeof pg): pg.CustomTypesConfig => {

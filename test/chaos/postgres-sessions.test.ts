@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { openDatabase } from '../../src/db/open.ts'
+import { createFilmRepository } from '../../src/api/films/repository.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { type Database, openDatabase } from '../../src/db/open.ts'
 import { startCommand, temporaryFolder } from '../support/command.ts'
 import { type Place, postgresPlace } from '../support/databases.ts'
 import { eventually, within } from '../support/deadline.ts'
@@ -96,6 +98,20 @@ describeUnless(servicesMissing('postgres'), 'the sessions on PostgreSQL', () => 
     } finally {
       await change('reset synchronous_commit')
       await database.close()
+    }
+  })
+
+  test('films are added at once, also where the server isolates transactions more strictly', async () => {
+    await using strict = await postgresPlace(postgres)
+    await postgres.query('alter role filmgate set default_transaction_isolation = serializable')
+    const [database, another] = await Promise.all([strict, strict].map(({ url, dataDir }) => openDatabase({ url, dataDir })))
+    try {
+      const repositories = [database, another].map((one) => createFilmRepository(one as Database, systemClock))
+      await Promise.all(repositories.flatMap((films) => Array.from({ length: 25 }, (_, i) => films.add({ name: `Film ${i}` }))))
+    } finally {
+      await postgres.query('alter role filmgate reset default_transaction_isolation')
+      await database?.close()
+      await another?.close()
     }
   })
 })

@@ -24,13 +24,17 @@ export interface Answer {
   readonly trouble: Trouble | undefined
 }
 
-/** Nothing of this page is kept by the browser, and no cookie or password of another page goes along. */
-export const fetchOptions = { cache: 'no-store', credentials: 'omit', redirect: 'manual' } as const
+/** More than the server takes for anything. A browser alone would wait for minutes where a network swallows what is sent. */
+const longestAnswerMs = 15_000
+
+/** Nothing of this page is kept by the browser, and no cookie or password of another page goes along. For one call. */
+export const fetchOptions = () =>
+  ({ cache: 'no-store', credentials: 'omit', redirect: 'manual', signal: AbortSignal.timeout(longestAnswerMs) }) as const
 
 /** Never throws: a server that cannot be reached is a trouble like any. */
 const callApi = async (path: string, init: RequestInit = {}): Promise<Answer> => {
   try {
-    const response = await fetch(path, { ...fetchOptions, ...init })
+    const response = await fetch(path, { ...fetchOptions(), ...init })
     const json = parsed(await response.text())
     return {
       status: response.status,

@@ -21,7 +21,7 @@ const mostShown = 200_000
 export const sendRaw = async ({ method, url, body }: Call, key: string | undefined): Promise<RawAnswer> => {
   const headers = { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...(key === undefined ? {} : bearer(key)) }
   const startedMs = performance.now()
-  const response = await fetch(url, { ...fetchOptions, method, headers, ...(body === undefined ? {} : { body }) }).catch(() => {
+  const response = await fetch(url, { ...fetchOptions(), method, headers, ...(body === undefined ? {} : { body }) }).catch(() => {
     throw new Error(unreachable.detail)
   })
   if (response.type === 'opaqueredirect')

@@ -181,6 +181,23 @@ describeUnless(servicesMissing('chromium'), 'a film, as a person meets it', () =
     assert.equal(await page.getByRole('alert').count(), 0)
   })
 
+  test('a server that stands still is not waited for without end', async () => {
+    await using server = await startServer()
+    await using at = await visit(browser, server.url)
+    const { page } = at
+    server.process.kill('SIGSTOP')
+    await button(page, 'Next').click()
+    await button(page, 'Send').click()
+    await page.getByText('The server cannot be reached').waitFor({ timeout: 30_000 })
+    await page.getByText('There is no answer to show').waitFor({ timeout: 30_000 })
+    server.process.kill('SIGCONT')
+    await button(page, 'Send').click()
+    await page.locator('.answer').waitFor()
+    const { name } = await shownFilm(page)
+    await button(page, 'Like').click()
+    await receipt(page, `Liked ${name}.`)
+  })
+
   test('a server that is gone is said to be gone; when it is back, the page goes on', async () => {
     await using first = await startServer()
     const { port, dataDir } = first

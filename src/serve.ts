@@ -25,6 +25,8 @@ export interface Serving {
   readonly address: string
   readonly opsAddress: string
   readonly starterKeyPath: string
+  /** False where it is switched off, or not built. */
+  readonly hasPage: boolean
   /** Stops accepting, answers what is in flight (10 s at most), writes what is waiting, flushes the log. */
   stop(reason: string): Promise<void>
 }
@@ -82,7 +84,8 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
     sink.flush()
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
-  return { address, opsAddress, starterKeyPath, stop }
+  const hasPage = app.routes.some(({ url }) => url === '/index.html')
+  return { address, opsAddress, starterKeyPath, hasPage, stop }
 }
 
 /** A limit for a route that does not exist protects nothing: most likely its name is misspelt. */

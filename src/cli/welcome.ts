@@ -4,13 +4,13 @@ import type { Config } from '../config.ts'
 import type { Serving } from '../serve.ts'
 
 /** What a start prints for people: where it listens, three calls that work as they stand, and what protects them. */
-export const welcome = (config: Config, { address, opsAddress, starterKeyPath }: Serving): string => {
+export const welcome = (config: Config, { address, opsAddress, starterKeyPath, hasPage }: Serving): string => {
   const { limits, server } = config
   const local = relative('.', starterKeyPath)
   const keyPath = local.startsWith('..') ? starterKeyPath : local
   return `
 Filmgate listens on ${address} (health: ${opsAddress}/readyz)
-${config.page.enabled ? `In a browser: ${address}/index.html\n` : ''}
+${hasPage ? `In a browser: ${address}/index.html\n` : ''}
 Try it, one call a second:
   curl ${address}/
   curl '${address}/?like=1'

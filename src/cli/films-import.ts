@@ -17,7 +17,7 @@ import { openDataDir } from '../serve/data-folder.ts'
 import { createReadFilm } from '../serve/read-film.ts'
 import { type Call, type Command, UsageError } from './command.ts'
 import { openInput } from './input-file.ts'
-import { grouped, print, printJson, tell } from './output.ts'
+import { grouped, print, printJson, shellQuoted, tell } from './output.ts'
 
 export const filmsImport: Command = {
   name: 'films import',
@@ -141,5 +141,5 @@ const stoppedText = ({ films, nextLine, stopped, unsureUpTo }: ImportResult, pat
     remote && unsureUpTo !== undefined
       ? ` Lines ${nextLine} to ${unsureUpTo} were not acknowledged, yet may be in if the connection broke at that moment: look for the first of them before you go on.`
       : ''
-  return `Not all of it is in: ${printable(stopped ?? '')}. ${grouped(films)} films are in, those before line ${nextLine}.${unsure}\nTo go on: filmgate films import ${path} --from-line ${nextLine}\n`
+  return `Not all of it is in: ${printable(stopped ?? '')}. ${grouped(films)} films are in, those before line ${nextLine}.${unsure}\nTo go on: filmgate films import ${shellQuoted(path)} --from-line ${nextLine}\n`
 }

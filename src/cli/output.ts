@@ -61,3 +61,6 @@ export const table = (rows: readonly (readonly string[])[]): string => {
 
 /** 1,000,000 */
 export const grouped = (count: number): string => count.toLocaleString('en-US')
+
+/** One word for a POSIX shell, whatever the path holds. */
+export const shellQuoted = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`)

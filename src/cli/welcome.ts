@@ -2,6 +2,7 @@ import { relative } from 'node:path'
 
 import type { Config } from '../config.ts'
 import type { Serving } from '../serve.ts'
+import { shellQuoted } from './output.ts'
 
 /** What a start prints for people: where it listens, three calls that work as they stand, and what protects them. */
 export const welcome = (config: Config, { address, opsAddress, starterKeyPath, hasPage }: Serving): string => {
@@ -26,6 +27,3 @@ On from the start:
   storage     an answered write is on the disk
 `
 }
-
-/** One word for a POSIX shell, whatever the path holds. */
-const shellQuoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`

@@ -36,6 +36,32 @@ describeUnless(servicesMissing('postgres'), 'the sessions on PostgreSQL', () => 
     await postgres.query('select pg_reload_conf()')
   }
 
+  test('a flood of writes on a server that stands still: no more than 5,000 wait, the others are refused at once, all of them in time', async () => {
+    const database = await openDatabase({ url: place.url, dataDir: place.dataDir })
+    await postgres.pause()
+    try {
+      const startedMs = performance.now()
+      const flood = Array.from({ length: 5500 }, async () => {
+        const outcome = await database.commit(setting('port'))
+        const reason = outcome.result === 'unavailable' ? outcome.reason : outcome.result
+        return { atOnce: /too many are waiting/.test(reason), result: outcome.result, afterMs: performance.now() - startedMs }
+      })
+      const answers = await within(limitMs, 'everybody is answered', Promise.all(flood))
+      assert.ok(answers.every(({ result }) => result === 'unavailable'))
+      const refused = answers.filter(({ atOnce }) => atOnce)
+      // Ten have a connection each, 5,000 wait.
+      assert.ok(refused.length >= 480 && refused.length <= 500, String(refused.length))
+      const firstOfTheOthersMs = Math.min(...answers.filter(({ atOnce }) => !atOnce).map(({ afterMs }) => afterMs))
+      assert.ok(
+        refused.every(({ afterMs }) => afterMs < firstOfTheOthersMs),
+        'they waited for nothing',
+      )
+    } finally {
+      postgres.resume()
+      await database.close()
+    }
+  })
+
   test('the server falls silent when a connection was made but not prepared: refused in time, and closing ends', async () => {
     await using proxy = await startSilentProxy(postgres.port)
     const database = await openDatabase({ url: throughProxy(proxy.port), dataDir: place.dataDir })

@@ -12,6 +12,3 @@ export interface Finding {
 export const ok = (check: string, detail: string): Finding => ({ check, status: 'ok', detail })
 export const warn = (check: string, detail: string, fix: string): Finding => ({ check, status: 'warn', detail, fix })
 export const fail = (check: string, detail: string, fix: string): Finding => ({ check, status: 'fail', detail, fix })
-
-/** One word for a POSIX shell, whatever the path holds. */
-export const shellQuoted = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`)

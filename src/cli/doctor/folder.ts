@@ -5,7 +5,8 @@ import type { Config } from '../../config.ts'
 import { parseApiKey } from '../../credentials/api-key.ts'
 import { isForeign } from '../../serve/data-folder.ts'
 import { fileReason } from '../input-file.ts'
-import { fail, type Finding, ok, shellQuoted, warn } from './finding.ts'
+import { shellQuoted } from '../output.ts'
+import { fail, type Finding, ok, warn } from './finding.ts'
 
 /** Below the first /readyz fails, below the second it soon might. */
 const leastFreeBytes = 64 * 1024 ** 2

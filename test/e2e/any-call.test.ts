@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Response } from 'playwright-core'
 
 import { countFilms, query } from '../support/attack.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
@@ -19,8 +19,11 @@ interface Shown {
 }
 
 const send = async (page: Page): Promise<Shown> => {
-  const [response] = await Promise.all([page.waitForResponse(/./), button(page, 'Send').click()])
-  // The one to this call, not the one before.
+  const url = new URL(await page.getByLabel('Path').inputValue(), page.url()).href
+  const method = await page.locator('input[name=call-method]:checked').inputValue()
+  // The answer to this call: the browser asks for the icon when it likes.
+  const isThis = (response: Response): boolean => response.url() === url && response.request().method() === method
+  const [response] = await Promise.all([page.waitForResponse(isThis), button(page, 'Send').click()])
   const answer = page.locator('.answer', { hasText: response.headers()['x-request-id'] ?? 'none' })
   await answer.waitFor()
   const names = await answer.locator('dt').allTextContents()

@@ -55,6 +55,8 @@ describeUnless(servicesMissing('chromium'), 'a film, as a person meets it', () =
     await using server = await startServer()
     await using at = await visit(browser, server.url)
     const { page } = at
+    // The same film may come twice: then its second vote replaces the first.
+    const voted = new Set<number>()
     for (const [key, words] of [
       ['l', 'Liked'],
       ['d', 'Disliked'],
@@ -62,11 +64,12 @@ describeUnless(servicesMissing('chromium'), 'a film, as a person meets it', () =
       ['ArrowLeft', 'Disliked'],
     ] as const) {
       const { id, name } = await shownFilm(page)
+      voted.add(id)
       await page.keyboard.press(key)
       await receipt(page, `${words} ${name}.`)
       await page.locator(`[data-film]:not([data-film="${id}"])`).waitFor()
     }
-    assert.equal(votes(server).length, 4)
+    assert.equal(votes(server).length, voted.size, 'votes')
     const { id } = await shownFilm(page)
     await page.keyboard.press('n')
     await page.locator(`[data-film]:not([data-film="${id}"])`).waitFor()
@@ -81,7 +84,7 @@ describeUnless(servicesMissing('chromium'), 'a film, as a person meets it', () =
     await page.getByRole('checkbox', { name: /^Keys:/ }).check()
     assert.deepEqual(await shownFilm(page), shown)
     assert.equal(await page.getByLabel('Studio').inputValue(), 'land')
-    assert.equal(votes(server).length, 4)
+    assert.equal(votes(server).length, voted.size, 'votes')
   })
 
   test('a button keeps the focus, and what happened is said aloud', async () => {

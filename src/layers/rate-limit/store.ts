@@ -53,14 +53,10 @@ export interface Decision {
   readonly retryAfterMs: number
   /** Milliseconds until the request may begin: above 0 only where a window has `maxDelayMs`. */
   readonly delayMs: number
-  /** What the store needs to take the units back: its own moment, and the rates' theoretical arrival times after the decision. */
-  readonly receipt: Receipt
-}
-
-export interface Receipt {
+  /** For `refund`: the moment of the decision by the store's own clock. */
   readonly at: number
-  /** By window, in the order of `states`; NaN where the window is no rate. */
-  readonly arrivals: readonly number[] | undefined
+  /** For `refund`: the theoretical arrival times of the rates after the decision, by window in the order of `states`; undefined without rates. */
+  readonly arrivals?: readonly number[] | undefined
 }
 
 export interface LimiterStore {

@@ -73,6 +73,10 @@ export const formatAddress = (parts: AddressParts): string => {
 export const clientPrefix = (parts: AddressParts): string =>
   parts.length === 4 ? formatAddress(parts) : `${formatAddress([...parts.slice(0, 4), 0, 0, 0, 0])}/64`
 
+/** What one owner may have of clients at once: /24 of IPv4, /48 of IPv6 (RFC 6177). */
+export const clientNetwork = (parts: AddressParts): string =>
+  parts.length === 4 ? `${formatAddress([...parts.slice(0, 3), 0])}/24` : `${formatAddress([...parts.slice(0, 3), 0, 0, 0, 0, 0])}/48`
+
 export interface Cidr {
   readonly parts: AddressParts
   readonly bits: number

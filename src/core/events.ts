@@ -8,11 +8,18 @@ export type SecurityEvent =
   | { readonly event: 'sys_startup'; readonly address: string }
   | { readonly event: 'sys_shutdown'; readonly reason: string }
   | { readonly event: 'sys_crash'; readonly error: string }
+  | { readonly event: 'sys_config_reload'; readonly ok: boolean; readonly error: string | null }
   | { readonly event: 'sys_store_failure'; readonly store: string; readonly error: string }
   | { readonly event: 'sys_store_recovered'; readonly store: string }
   | (RequestFacts & { readonly event: 'authn_login_fail'; readonly reason: string })
   | (RequestFacts & { readonly event: 'authz_fail'; readonly subject: string; readonly permission: string })
-  | (RequestFacts & { readonly event: 'excess_rate_limit_exceeded'; readonly policy: string; readonly violated: readonly string[] })
+  | (RequestFacts & {
+      readonly event: 'excess_rate_limit_exceeded'
+      readonly policy: string
+      readonly violated: readonly string[]
+      /** Set where limits are only observed: nothing was refused. */
+      readonly observed?: true
+    })
   | (RequestFacts & { readonly event: 'input_validation_fail'; readonly code: ProblemCode; readonly pointers: readonly string[] })
   | (RequestFacts & { readonly event: 'malicious_extraneous'; readonly reason: string })
 

@@ -4,10 +4,12 @@ import type { Permission } from './access.ts'
  * Where a request comes from, after trusted proxies were taken off.
  * `address` is canonical (IPv4-mapped IPv6 is the IPv4 address); `prefix` is what counts as one client:
  * the address itself for IPv4, its /64 for IPv6 (a household gets 2^64 addresses, RFC 6177).
+ * `network` is what one owner may have of them at once: /24 of IPv4, /48 of IPv6; undefined where there is no address.
  */
 export interface Client {
   readonly address: string
   readonly prefix: string
+  readonly network?: string | undefined
 }
 
 /** A known caller. `subject` is who acts and whom quotas and votes belong to; `credential` names the key or session used, never its secret. */

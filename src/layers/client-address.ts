@@ -3,7 +3,16 @@ import type { Socket } from 'node:net'
 
 import type { FastifyPluginCallback } from 'fastify'
 
-import { type AddressParts, clientPrefix, formatAddress, inCidr, isLoopback, parseAddress, parseCidr } from '../core/address.ts'
+import {
+  type AddressParts,
+  clientNetwork,
+  clientPrefix,
+  formatAddress,
+  inCidr,
+  isLoopback,
+  parseAddress,
+  parseCidr,
+} from '../core/address.ts'
 import { wholeServer } from '../core/plugin.ts'
 import type { Client } from '../core/request.ts'
 
@@ -37,7 +46,7 @@ interface Peer extends Client {
   readonly loopback: boolean
 }
 
-const nobody: Peer = { address: 'unknown', prefix: 'unknown', trusted: false, loopback: false }
+const nobody: Peer = { address: 'unknown', prefix: 'unknown', network: undefined, trusted: false, loopback: false }
 
 /**
  * Who sends a request. `trustedProxies` are CIDRs; X-Forwarded-For is read from right to left, because each trusted proxy appends the
@@ -53,7 +62,13 @@ export const createClientAddresses = ({ trustedProxies, onUntrustedProxy }: Clie
   const describe = (parts: AddressParts | undefined): Peer =>
     parts === undefined
       ? nobody
-      : { address: formatAddress(parts), prefix: clientPrefix(parts), trusted: trusts(parts), loopback: isLoopback(parts) }
+      : {
+          address: formatAddress(parts),
+          prefix: clientPrefix(parts),
+          network: clientNetwork(parts),
+          trusted: trusts(parts),
+          loopback: isLoopback(parts),
+        }
 
   // A connection has one peer: what was parsed for its first request serves the others.
   const peers = new WeakMap<Socket, Peer>()

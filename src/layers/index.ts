@@ -6,6 +6,7 @@ export { type LogSink, openLogSink } from './access-log/sink.ts'
 export { authentication, type AuthenticationOptions } from './authentication.ts'
 export { authorization, type AuthorizationOptions } from './authorization.ts'
 export { clientAddress, type ClientAddresses, createClientAddresses } from './client-address.ts'
+export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,
@@ -17,20 +18,16 @@ export {
 } from './methods.ts'
 export { fieldErrors, problems, type ProblemsOptions } from './problems.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-store.ts'
+export { createFailureLimit, type FailureLimit, type FailureLimitOptions } from './rate-limit/failure-limit.ts'
+export { exposedLimitFields } from './rate-limit/fields.ts'
 export { type Charge, limitFields } from './rate-limit/limiter.ts'
+export { clientIdentity, type EffectiveLimits, limitedRouteNames, Limits, subjectIdentity } from './rate-limit/limits.ts'
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
-export {
-  createLimitTable,
-  type EffectiveLimits,
-  limitedRouteNames,
-  routeLimits,
-  type RouteLimitOptions,
-  totalCharge,
-  totalLimit,
-  type TotalLimitOptions,
-} from './rate-limit/plugin.ts'
-export type { Decision, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
+export { createRouteRefund, type LimitOptions, routeLimits, totalCharge, totalLimit } from './rate-limit/plugin.ts'
+export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindow } from './rate-limit/policies.ts'
+export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
 export { createSecuredResponse, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
+export { throttle, type ThrottleOptions, type ThrottlePolicy } from './throttle/plugin.ts'
 export { createHostCheck } from './transport/hosts.ts'
 export { createMessageChecks } from './transport/message-checks.ts'
 export { messageChecks, type MessageChecksOptions, transport, type TransportOptions, transportOptions } from './transport/plugin.ts'

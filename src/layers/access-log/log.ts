@@ -25,6 +25,7 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   sys_startup: 'info',
   sys_shutdown: 'info',
   sys_crash: 'fatal',
+  sys_config_reload: 'info',
   sys_store_failure: 'error',
   sys_store_recovered: 'info',
   authn_login_fail: 'warn',

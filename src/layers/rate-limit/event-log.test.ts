@@ -6,7 +6,7 @@ import { Slabs } from './slabs.ts'
 const sizeClassOf = (log: EventLog): number => log.ref & 7
 
 test('a log grows with its entries and gives the room back when all of them are dead', () => {
-  const log = new EventLog(new Slabs(), { quantumMs: null, longestMs: 1000, mostUnits: 200 })
+  const log = new EventLog(new Slabs(), { isRate: false, quantumMs: null, longestMs: 1000, mostUnits: 200 })
   log.openEmpty()
   log.claim()
   for (let nowMs = 0; nowMs < 200; nowMs++) log.append(nowMs, 1)
@@ -17,7 +17,7 @@ test('a log grows with its entries and gives the room back when all of them are 
 
 test('entries that no window counts make room before the log grows', () => {
   for (const quantumMs of [null, 10]) {
-    const log = new EventLog(new Slabs(), { quantumMs, longestMs: 100, mostUnits: 256 })
+    const log = new EventLog(new Slabs(), { isRate: false, quantumMs, longestMs: 100, mostUnits: 256 })
     log.openEmpty()
     log.claim()
     for (let nowMs = 0; nowMs < 100_000; nowMs += 60) log.append(nowMs, 1)
@@ -27,7 +27,7 @@ test('entries that no window counts make room before the log grows', () => {
 })
 
 test('a coarse log holds any number of units in 64 entries', () => {
-  const log = new EventLog(new Slabs(), { quantumMs: 10, longestMs: 600, mostUnits: 1e9 })
+  const log = new EventLog(new Slabs(), { isRate: false, quantumMs: 10, longestMs: 600, mostUnits: 1e9 })
   log.openEmpty()
   log.claim()
   for (let nowMs = 0; nowMs < 6000; nowMs++) log.append(nowMs, 1000)

@@ -7,6 +7,8 @@ import { largestSizeClass, smallestSlabDoubles, type Slabs } from './slabs.ts'
  * never too few, and too many for at most one quantum.
  */
 export interface LogShape {
+  /** Holds no moments of events, but a rate's theoretical arrival time alone. */
+  readonly isRate: boolean
   /** Length of the quantum of a coarse log in milliseconds; null for an exact log. */
   readonly quantumMs: number | null
   /** The longest window that reads the log, in milliseconds: older entries count nowhere. */
@@ -33,6 +35,8 @@ export class EventLog {
   #head = 0
   /** Entries held. */
   count = 0
+  /** Of a rate: what `append` is to write. */
+  arrival = 0
 
   constructor(slabs: Slabs, shape: LogShape) {
     this.#slabs = slabs
@@ -60,6 +64,11 @@ export class EventLog {
   openEmpty(): void {
     this.#head = 0
     this.count = 0
+  }
+
+  /** A rate without debt: nothing to look at. */
+  get isEmpty(): boolean {
+    return this.count === 0
   }
 
   /** Moves what is in view to a slab of its own: another log keeps the old one. */
@@ -110,6 +119,11 @@ export class EventLog {
 
   /** Writes `units` at `nowMs`, which is not before any entry. Needs a slab: `open` or `claim` first. */
   append(nowMs: number, units: number): void {
+    if (this.#shape.isRate) {
+      this.count = 1
+      this.#chunk[this.#at(0)] = this.arrival
+      return
+    }
     if (this.count > 0 && nowMs - this.momentAt(this.count - 1) >= this.#shape.longestMs) this.#restart()
     if (this.#entryShift === 0) {
       for (let unit = 0; unit < units; unit++) this.#push(nowMs)
@@ -119,6 +133,45 @@ export class EventLog {
     if (this.extendsNewest(nowMs)) this.#chunk[this.#at(this.count - 1)] = nowMs
     else this.#push(nowMs)
     this.#chunk[this.#at(this.count - 1) + 1] = total
+  }
+
+  /** Takes back units that were written at that very moment; false where there are none (any more). */
+  remove(moment: number, units: number): boolean {
+    const index = this.#firstFrom(moment)
+    if (index === this.count) return false
+    if (this.#entryShift === 1) return this.#reduce(index, moment, units)
+    let last = index
+    while (last < this.count && last - index < units && this.momentAt(last) === moment) last++
+    const removed = last - index
+    if (removed === 0) return false
+    // Never a younger one instead: it would leave the window too early.
+    for (let from = last; from < this.count; from++) this.#chunk[this.#at(from - removed)] = this.momentAt(from)
+    this.count -= removed
+    return true
+  }
+
+  /** Each entry of another log of the same client, oldest first: what it counted is counted here, never for a shorter time. */
+  adopt(other: EventLog, nowMs: number): void {
+    const first = other.firstInside(nowMs, this.#shape.longestMs)
+    for (let index = first; index < other.count; index++) {
+      const units = other.#unitsThrough(index) - other.#unitsThrough(index - 1)
+      this.append(other.momentAt(index), Math.min(units, this.#shape.quantumMs === null ? this.#shape.mostUnits : units))
+    }
+  }
+
+  /** Index of the oldest entry that is not before `moment`; `count` where all are. */
+  #firstFrom(moment: number): number {
+    let index = this.count
+    while (index > 0 && this.momentAt(index - 1) >= moment) index--
+    return index
+  }
+
+  /** The totals from the quantum of `moment` on. */
+  #reduce(index: number, moment: number, units: number): boolean {
+    const { quantumMs } = this.#shape
+    if (quantumMs === null || Math.floor(this.momentAt(index) / quantumMs) !== Math.floor(moment / quantumMs)) return false
+    for (let later = index; later < this.count; later++) this.#chunk[this.#at(later) + 1]! -= units
+    return true
   }
 
   #push(nowMs: number): void {

@@ -35,7 +35,10 @@ test('the field says what is left, and for how many seconds, never fewer than it
   const quotas = [quota('50 per hour; 1 per second')]
   const states = (quotas[0]?.windows ?? []).map((window, i) => ({ window, remaining: i, resetMs: [3_599_001, 0.5][i] ?? 0 }))
   const fields = createLimitFields(quotas)
-  assert.equal(fields.rateLimit({ allowed: true, states, violated: [], retryAfterMs: 0 }), '"hour";r=0;t=3600, "second";r=1;t=1')
+  assert.equal(
+    fields.rateLimit({ allowed: true, states, violated: [], retryAfterMs: 0, delayMs: 0, at: 0 }),
+    '"hour";r=0;t=3600, "second";r=1;t=1',
+  )
 })
 
 test('both fields are Structured Fields, name the same windows, and give back their numbers', () => {
@@ -57,7 +60,7 @@ test('both fields are Structured Fields, name the same windows, and give back th
         windows.map(({ name, limit: q, windowMs }) => [name, { q, w: windowMs / 1000 }]),
       )
       const expected = windows.map(({ name }) => [name, { r: remaining, t: Math.ceil(resetMs / 1000) }])
-      assert.deepEqual(parseItems(fields.rateLimit({ allowed: true, states, violated: [], retryAfterMs: 0 })), expected)
+      assert.deepEqual(parseItems(fields.rateLimit({ allowed: true, states, violated: [], retryAfterMs: 0, delayMs: 0, at: 0 })), expected)
     }),
   )
 })

@@ -3,14 +3,21 @@ import type { FastifyRequest, onRequestHookHandler, onSendHookHandler } from 'fa
 import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { createLimitFields, type LimitFields } from './fields.ts'
-import type { Decision, LimiterStore, Quota } from './store.ts'
+import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The last decision of a limiter and what it was about, for the RateLimit fields of the answer. */
     limitDecision?: Decision
-    limitQuotas?: readonly Quota[]
+    limitCharge?: Charge
   }
+}
+
+/** What a request takes, and from whom. */
+export interface Charge {
+  readonly identity: Identity
+  readonly quotas: readonly Quota[]
+  readonly cost: number
 }
 
 export interface LimiterOptions {
@@ -18,46 +25,58 @@ export interface LimiterOptions {
   readonly observe: Observe
   /** What the limit is called in events. */
   readonly policy: string
-  /** Whom the request counts for, and the quotas that it counts in. */
-  readonly chargeOf: (request: FastifyRequest) => Charge
-}
-
-export interface Charge {
-  readonly identity: string
-  readonly quotas: readonly Quota[]
+  /** Undefined: the request is free. */
+  readonly chargeOf: (request: FastifyRequest) => Charge | undefined
+  /** Whether refusals are only told of. */
+  readonly isObserving?: () => boolean
 }
 
 /** One hook: consumes, keeps the decision for the answer's fields, refuses with 429. Used twice, for `total` and for the quotas of the identity. */
-export const createLimiter = ({ store, observe, policy, chargeOf }: LimiterOptions): onRequestHookHandler => {
-  const apply = (request: FastifyRequest, decision: Decision, quotas: readonly Quota[], next: (error?: Error) => void): void => {
+export const createLimiter = ({ store, observe, policy, chargeOf, isObserving }: LimiterOptions): onRequestHookHandler => {
+  const apply = (request: FastifyRequest, decision: Decision, charge: Charge, next: (error?: Error) => void): void => {
     request.limitDecision = decision
-    request.limitQuotas = quotas
+    request.limitCharge = charge
     if (decision.allowed) {
       next()
       return
     }
     const violated = decision.violated.map((window) => window.name)
-    observe({ event: 'excess_rate_limit_exceeded', requestId: request.id, client: request.client?.prefix ?? null, policy, violated })
-    next(quotaExceeded(decision))
+    const isOnlySeen = isObserving?.() === true
+    const facts = { requestId: request.id, client: request.client?.prefix ?? null, policy, violated }
+    observe({ event: 'excess_rate_limit_exceeded', ...facts, ...(isOnlySeen ? { observed: true } : {}) })
+    if (isOnlySeen) next()
+    else next(quotaExceeded(decision))
   }
 
   return (request, _reply, next) => {
-    const { identity, quotas } = chargeOf(request)
-    const decision = store.consume(identity, quotas, 1)
+    const charge = chargeOf(request)
+    if (charge === undefined) {
+      next()
+      return
+    }
+    const decision = store.consume(charge.identity, charge.quotas, charge.cost)
     if (decision instanceof Promise)
       decision.then(
-        (later) => apply(request, later, quotas, next),
+        (later) => apply(request, later, charge, next),
         (error: unknown) => next(storeUnavailable(error)),
       )
-    else apply(request, decision, quotas, next)
+    else apply(request, decision, charge, next)
   }
+}
+
+/** Gives back what the request took last, because nothing was done for it; `quotas` where only those are given back. */
+export const refundCharge = (store: LimiterStore, request: FastifyRequest, quotas = request.limitCharge?.quotas): void => {
+  const { limitCharge: charge, limitDecision: decision } = request
+  if (charge === undefined || decision === undefined || quotas === undefined || !decision.allowed) return
+  // A store that is gone forgets nothing that matters: what is not given back stays counted.
+  Promise.resolve(store.refund(charge.identity, quotas, charge.cost, decision)).catch(() => undefined)
 }
 
 /** Writes the RateLimit fields once, with the answer: those of the quotas that were asked last, which are the identity's where it came so far. */
 export const writeLimitFields: onSendHookHandler = (request, reply, payload, next) => {
-  const { limitDecision, limitQuotas } = request
-  if (limitDecision !== undefined && limitQuotas !== undefined) {
-    const fields = fieldsOf(limitQuotas)
+  const { limitDecision, limitCharge } = request
+  if (limitDecision !== undefined && limitCharge !== undefined) {
+    const fields = fieldsOf(limitCharge.quotas)
     reply.header('ratelimit-policy', fields.policy)
     reply.header('ratelimit', fields.rateLimit(limitDecision))
   }
@@ -75,7 +94,7 @@ const createFieldCache = (): ((quotas: readonly Quota[]) => LimitFields) => {
   }
 }
 
-const storeUnavailable = (cause: unknown): Problem =>
+export const storeUnavailable = (cause: unknown): Problem =>
   new Problem('store_unavailable', { detail: 'The limits cannot be checked at the moment. Try again later.', retryAfterSeconds: 1, cause })
 
 const fieldsOf = createFieldCache()
@@ -87,7 +106,7 @@ export const limitFields = (quotas: readonly Quota[], decision: Decision): Reado
 }
 
 /** Rounded up: a client that waits as long as it is told is let in. */
-const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {
+export const quotaExceeded = ({ violated, retryAfterMs }: Decision): Problem => {
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
   const limits = violated
     .map(({ limit, windowMs }) => `${counted(limit, 'request')} in ${counted(windowMs / 1000, 'second')}`)

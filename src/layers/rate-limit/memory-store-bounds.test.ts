@@ -11,7 +11,7 @@ const perMinute: Quota = { scope: 'films', windows: parseLimits('3 per minute') 
 const storeWithVictim = (maxTrackedClients: number) => {
   const clock = { nowMs: 0, monotonicMs: () => clock.nowMs }
   const store = createMemoryStore({ clock, maxTrackedClients })
-  const admits = (identity: string): boolean => store.consume(identity, [perMinute], 1).allowed
+  const admits = (identity: string): boolean => store.consume({ id: identity }, [perMinute], 1).allowed
   while (admits('victim'));
   return { clock, store, admits }
 }
@@ -69,10 +69,10 @@ test('each kind of log has an overflow of its own, and all or nothing holds ther
   const store = createMemoryStore({ clock: { monotonicMs: () => nowMs }, maxTrackedClients: 1 })
   const wide: Quota = { scope: 'wide', windows: parseLimits('5 per hour') }
   const huge: Quota = { scope: 'huge', windows: parseLimits('400 per hour') }
-  for (let index = 0; index < store.capacity; index++) store.consume(`flood-${index}`, [perMinute], 1)
-  const admitted = ['a', 'b', 'c', 'd', 'e'].filter((identity) => store.consume(identity, [perMinute, wide, huge], 1).allowed)
+  for (let index = 0; index < store.capacity; index++) store.consume({ id: `flood-${index}` }, [perMinute], 1)
+  const admitted = ['a', 'b', 'c', 'd', 'e'].filter((identity) => store.consume({ id: identity }, [perMinute, wide, huge], 1).allowed)
   assert.deepEqual(admitted, ['a', 'b', 'c'])
-  const { states } = store.consume('f', [wide, huge], 1)
+  const { states } = store.consume({ id: 'f' }, [wide, huge], 1)
   assert.deepEqual(
     states.map(({ remaining }) => remaining),
     [1, 396],
@@ -96,7 +96,7 @@ test('sweeping frees slabs for others: memory does not grow from one generation 
   const { clock, store } = storeWithVictim(20_000)
   const busy: Quota = { scope: 'busy', windows: parseLimits('100 per minute') }
   const generation = (name: string): number => {
-    for (let index = 0; index < 20_000; index++) for (let time = 0; time < 20; time++) store.consume(`${name}-${index}`, [busy], 1)
+    for (let index = 0; index < 20_000; index++) for (let time = 0; time < 20; time++) store.consume({ id: `${name}-${index}` }, [busy], 1)
     clock.nowMs += 2 * minuteMs
     return process.memoryUsage().arrayBuffers
   }

@@ -24,7 +24,7 @@ test('attack: a million IPv6 prefixes, three requests each', (t) => {
   ]
   for (let count = 0; count < 50; count++) {
     clock.nowMs += 1000
-    assert.ok(store.consume('2001:db8::/64', quotas, 1).allowed)
+    assert.ok(store.consume({ id: '2001:db8::/64' }, quotas, 1).allowed)
   }
   let slowestNs = 0n
   const startNs = process.hrtime.bigint()
@@ -34,7 +34,7 @@ test('attack: a million IPv6 prefixes, three requests each', (t) => {
       clock.nowMs += 0.001_001
       const prefix = `2a02:${(index >>> 16).toString(16)}:${(index & 0xffff).toString(16)}:${((index * 7919) & 0xffff).toString(16)}::/64`
       const askedNs = process.hrtime.bigint()
-      if (!store.consume(prefix, quotas, 1).allowed) assert.fail(`${prefix} was refused`)
+      if (!store.consume({ id: prefix }, quotas, 1).allowed) assert.fail(`${prefix} was refused`)
       const tookNs = process.hrtime.bigint() - askedNs
       if (tookNs > slowestNs) slowestNs = tookNs
     }
@@ -55,7 +55,7 @@ test('attack: a million IPv6 prefixes, three requests each', (t) => {
 
   assert.ok(store.tracked > 2.9 * clients && store.tracked <= 3 * clients + 3, `${store.tracked} logs`)
   assert.equal(store.overflowed, 0)
-  assert.ok(!store.consume('2001:db8::/64', quotas, 1).allowed, 'the exhausted client got a second quota')
+  assert.ok(!store.consume({ id: '2001:db8::/64' }, quotas, 1).allowed, 'the exhausted client got a second quota')
   assert.ok(peak.rss - before.rss < 300e6, `rss grew by ${mib(peak.rss - before.rss)}`)
   assert.ok(peak.external - before.external < 300e6, `external memory grew by ${mib(peak.external - before.external)}`)
 })
@@ -72,7 +72,7 @@ test('what a decision costs', (t) => {
     for (let index = -count; index < count; index++) {
       if (index === 0) startNs = process.hrtime.bigint()
       nowMs += stepMs
-      store.consume(identities[(index + count) % clients]!, quotas, 1)
+      store.consume({ id: identities[(index + count) % clients]! }, quotas, 1)
     }
     t.diagnostic(`${what}: ${(Number(process.hrtime.bigint() - startNs) / count / 1000).toFixed(2)} µs`)
   }

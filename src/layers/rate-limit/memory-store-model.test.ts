@@ -126,7 +126,7 @@ test('agrees with the slow model: exact windows in every number, coarse windows 
         }
         const quotas = wanted.scopes.map((index) => both[index]!)
         for (let time = 0; time < wanted.times; time++) {
-          const decision = store.consume(wanted.identity, quotas, wanted.cost)
+          const decision = store.consume({ id: wanted.identity }, quotas, wanted.cost)
           check(model, decision, wanted.identity, quotas, wanted.cost, nowMs)
           if (decision.allowed) events.push(nowMs)
         }
@@ -145,14 +145,15 @@ test('a wait that is honoured to the last bit is enough, and anything shorter is
       for (const { moment: to, request: wanted } of steps) {
         if (to.name === 'step') nowMs += to.ms
         const quotas = wanted.scopes.map((index) => both[index]!)
-        const { allowed, retryAfterMs } = store.consume(wanted.identity, quotas, wanted.cost)
+        const { allowed, retryAfterMs } = store.consume({ id: wanted.identity }, quotas, wanted.cost)
         if (allowed || retryAfterMs === Infinity) continue
         const refusedAtMs = nowMs
         // A wait below the resolution of doubles at this moment has no earlier one to try.
         nowMs = refusedAtMs + retryAfterMs * 0.999
-        if (retryAfterMs > 1e-3) assert.ok(!store.consume(wanted.identity, quotas, wanted.cost).allowed, 'allowed before the wait was over')
+        if (retryAfterMs > 1e-3)
+          assert.ok(!store.consume({ id: wanted.identity }, quotas, wanted.cost).allowed, 'allowed before the wait was over')
         nowMs = refusedAtMs + retryAfterMs
-        assert.ok(store.consume(wanted.identity, quotas, wanted.cost).allowed, 'refused after the wait')
+        assert.ok(store.consume({ id: wanted.identity }, quotas, wanted.cost).allowed, 'refused after the wait')
       }
     }),
     { numRuns: 500 },
@@ -187,7 +188,7 @@ test('with far more clients than room, no client ever gets more than the limit: 
       for (const { client, cost, ms } of requests) {
         nowMs += ms
         const identity = `client-${client}`
-        if (!store.consume(identity, quotas, cost).allowed) continue
+        if (!store.consume({ id: identity }, quotas, cost).allowed) continue
         model.admit(identity, quotas, cost, nowMs)
         for (const { scope, windows } of quotas) {
           for (const window of windows) assert.ok(model.inside(identity, scope, window.windowMs, nowMs).length <= window.limit)

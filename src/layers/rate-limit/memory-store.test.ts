@@ -24,7 +24,7 @@ const bench = (maxTrackedClients = 100): Bench => {
 
 const admitted = (store: MemoryStore, quotas: readonly Quota[], attempts: number, identity = 'client'): number => {
   let count = 0
-  for (let attempt = 0; attempt < attempts; attempt++) if (store.consume(identity, quotas, 1).allowed) count++
+  for (let attempt = 0; attempt < attempts; attempt++) if (store.consume({ id: identity }, quotas, 1).allowed) count++
   return count
 }
 
@@ -46,19 +46,25 @@ describe('one window', () => {
       const quotas = [quota(limits)]
       const { limit } = quotas[0]!.windows[0]!
       for (let used = 1; used <= limit; used++) {
-        const decision = store.consume('client', quotas, 1)
+        const decision = store.consume({ id: 'client' }, quotas, 1)
         assert.deepEqual(decision, {
           allowed: true,
           states: [{ window: quotas[0]!.windows[0], remaining: limit - used, resetMs: minuteMs }],
           violated: [],
           retryAfterMs: 0,
+          delayMs: 0,
+          at: 1000,
+          arrivals: undefined,
         })
       }
-      assert.deepEqual(store.consume('client', quotas, 1), {
+      assert.deepEqual(store.consume({ id: 'client' }, quotas, 1), {
         allowed: false,
         states: [{ window: quotas[0]!.windows[0], remaining: 0, resetMs: minuteMs }],
         violated: quotas[0]!.windows,
         retryAfterMs: minuteMs,
+        delayMs: 0,
+        at: 1000,
+        arrivals: undefined,
       })
     })
 
@@ -73,11 +79,11 @@ describe('one window', () => {
   test('an event leaves exactly when its window has passed', () => {
     const at = bench()
     const quotas = [quota('1 per second')]
-    assert.ok(at.store.consume('client', quotas, 1).allowed)
+    assert.ok(at.store.consume({ id: 'client' }, quotas, 1).allowed)
     at.nowMs += 999.999
-    assert.ok(!at.store.consume('client', quotas, 1).allowed)
+    assert.ok(!at.store.consume({ id: 'client' }, quotas, 1).allowed)
     at.nowMs = 2000
-    assert.ok(at.store.consume('client', quotas, 1).allowed)
+    assert.ok(at.store.consume({ id: 'client' }, quotas, 1).allowed)
   })
 
   test('Retry-After honoured succeeds; a millisecond earlier does not', () => {
@@ -85,16 +91,16 @@ describe('one window', () => {
       const at = bench()
       const quotas = [quota(limits)]
       for (let step = 0; step < 2000; step++) {
-        const decision = at.store.consume('client', quotas, 1)
+        const decision = at.store.consume({ id: 'client' }, quotas, 1)
         if (decision.allowed) {
           at.nowMs += 7.3
           continue
         }
         const refusedAtMs = at.nowMs
         at.nowMs = Math.max(refusedAtMs, refusedAtMs + decision.retryAfterMs - 1)
-        assert.ok(!at.store.consume('client', quotas, 1).allowed, `${limits}: early`)
+        assert.ok(!at.store.consume({ id: 'client' }, quotas, 1).allowed, `${limits}: early`)
         at.nowMs = refusedAtMs + decision.retryAfterMs
-        assert.ok(at.store.consume('client', quotas, 1).allowed, `${limits}: honoured`)
+        assert.ok(at.store.consume({ id: 'client' }, quotas, 1).allowed, `${limits}: honoured`)
       }
     }
   })
@@ -106,7 +112,7 @@ describe('one window', () => {
       const { limit, windowMs } = quotas[0]!.windows[0]!
       const moments: number[] = []
       const tryNow = (): boolean => {
-        const { allowed } = at.store.consume('client', quotas, 1)
+        const { allowed } = at.store.consume({ id: 'client' }, quotas, 1)
         if (allowed) moments.push(at.nowMs)
         return allowed
       }
@@ -122,7 +128,7 @@ describe('one window', () => {
   test('a coarse window names the moment at which it gives back, also after that moment moved', () => {
     const at = bench()
     const quotas = [quota('300 per minute')]
-    const resetMs = (): number => at.store.consume('client', quotas, 1).states[0]!.resetMs
+    const resetMs = (): number => at.store.consume({ id: 'client' }, quotas, 1).states[0]!.resetMs
     at.nowMs = 60_000
     assert.equal(resetMs(), minuteMs)
     at.nowMs = 60_900
@@ -151,19 +157,19 @@ describe('cost', () => {
       const { store } = bench()
       const quotas = [quota(limits)]
       const { limit } = quotas[0]!.windows[0]!
-      assert.equal(store.consume('client', quotas, limit - 3).states[0]!.remaining, 3)
-      for (let attempt = 0; attempt < 5; attempt++) assert.equal(store.consume('client', quotas, 4).states[0]!.remaining, 3)
-      assert.equal(store.consume('client', quotas, 3).states[0]!.remaining, 0)
+      assert.equal(store.consume({ id: 'client' }, quotas, limit - 3).states[0]!.remaining, 3)
+      for (let attempt = 0; attempt < 5; attempt++) assert.equal(store.consume({ id: 'client' }, quotas, 4).states[0]!.remaining, 3)
+      assert.equal(store.consume({ id: 'client' }, quotas, 3).states[0]!.remaining, 0)
     }
   })
 
   test('more than the limit never fits: no Retry-After that would be followed in vain', () => {
     const { store } = bench()
     const quotas = [quota('10 per minute'), quota('300 per hour', 'total')]
-    assert.equal(store.consume('client', quotas, 11).retryAfterMs, Infinity)
-    assert.equal(store.consume('client', quotas, 301).violated.length, 2)
+    assert.equal(store.consume({ id: 'client' }, quotas, 11).retryAfterMs, Infinity)
+    assert.equal(store.consume({ id: 'client' }, quotas, 301).violated.length, 2)
     assert.deepEqual(
-      store.consume('client', quotas, 11).states.map(({ remaining, resetMs }) => [remaining, resetMs]),
+      store.consume({ id: 'client' }, quotas, 11).states.map(({ remaining, resetMs }) => [remaining, resetMs]),
       [
         [10, 0],
         [300, 0],
@@ -174,7 +180,7 @@ describe('cost', () => {
   test('attack: costs and windows that would corrupt the count are errors', () => {
     const { store } = bench()
     for (const cost of [0, -1, 0.5, Number.NaN, Infinity, '1'])
-      assert.throws(() => store.consume('client', [quota('5 per day')], cost as number), RangeError)
+      assert.throws(() => store.consume({ id: 'client' }, [quota('5 per day')], cost as number), RangeError)
     for (const broken of [
       { limit: 0 },
       { limit: -1 },
@@ -185,7 +191,7 @@ describe('cost', () => {
       { windowMs: Infinity },
     ]) {
       const windows = [{ name: 'broken', limit: 1, windowMs: 1000, ...broken }]
-      assert.throws(() => store.consume('client', [{ scope: 'films', windows }], 1), RangeError)
+      assert.throws(() => store.consume({ id: 'client' }, [{ scope: 'films', windows }], 1), RangeError)
     }
     assert.equal(store.tracked, 0)
   })
@@ -200,7 +206,7 @@ describe('several windows', () => {
     at.nowMs += minuteMs
     assert.equal(admitted(at.store, quotas, 100), 3)
     assert.deepEqual(
-      at.store.consume('client', quotas, 1).violated.map(({ name }) => name),
+      at.store.consume({ id: 'client' }, quotas, 1).violated.map(({ name }) => name),
       ['hour'],
     )
   })
@@ -210,7 +216,8 @@ describe('several windows', () => {
     const quotas = [quota('200 per day; 50 per hour; 1 per second')]
     const moments: number[] = []
     const startMs = at.nowMs
-    for (; at.nowMs < startMs + 3 * dayMs; at.nowMs += 250) if (at.store.consume('client', quotas, 1).allowed) moments.push(at.nowMs)
+    for (; at.nowMs < startMs + 3 * dayMs; at.nowMs += 250)
+      if (at.store.consume({ id: 'client' }, quotas, 1).allowed) moments.push(at.nowMs)
     assert.deepEqual([worstSpan(moments, dayMs), worstSpan(moments, hourMs), worstSpan(moments, secondMs)], [200, 50, 1])
     assert.equal(moments.length, 600)
   })
@@ -225,7 +232,7 @@ describe('several windows', () => {
       at.nowMs += dayMs
       assert.equal(admitted(at.store, quotas, 50), 2)
       assert.deepEqual(
-        at.store.consume('client', [wide, huge], 1).states.map(({ remaining }) => remaining),
+        at.store.consume({ id: 'client' }, [wide, huge], 1).states.map(({ remaining }) => remaining),
         [97, 2997],
       )
     }
@@ -235,21 +242,21 @@ describe('several windows', () => {
     const { store } = bench()
     const quotas = [quota('20 per second; 3000 per hour; 30 per minute', 'total'), quota('1 per second', 'add')]
     assert.deepEqual(
-      store.consume('client', quotas, 1).states.map(({ window }) => window),
+      store.consume({ id: 'client' }, quotas, 1).states.map(({ window }) => window),
       quotas.flatMap(({ windows }) => windows),
     )
   })
 
   test('a scope that stands twice in one decision is an error, not a double count', () => {
     const { store } = bench()
-    assert.throws(() => store.consume('client', [quota('5 per day'), quota('9 per hour')], 1), /share the scope "films"/)
+    assert.throws(() => store.consume({ id: 'client' }, [quota('5 per day'), quota('9 per hour')], 1), /share the scope "films"/)
   })
 
   test('a limit that is raised or lowered keeps the count', () => {
     const { store } = bench()
     assert.equal(admitted(store, [quota('5 per day')], 10), 5)
     assert.equal(admitted(store, [quota('8 per day')], 10), 3)
-    const lowered = store.consume('client', [quota('4 per day')], 1)
+    const lowered = store.consume({ id: 'client' }, [quota('4 per day')], 1)
     assert.deepEqual([lowered.allowed, lowered.states[0]!.remaining], [false, 0])
   })
 })

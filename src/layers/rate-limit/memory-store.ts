@@ -1,9 +1,9 @@
 import type { Clock } from '../../core/clock.ts'
-import { allowing, inspect, refusing } from './decide.ts'
+import { allowing, describing, inspect, refusing } from './decide.ts'
 import { randomlyKeyedHash } from './keyed-hash.ts'
 import { type Plan, Planner } from './quota-plan.ts'
 import { Records } from './records.ts'
-import type { Decision, LimiterStore, Quota } from './store.ts'
+import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
 import { nowhere } from './table.ts'
 
 export interface MemoryStoreOptions {
@@ -13,12 +13,15 @@ export interface MemoryStoreOptions {
 }
 
 export interface MemoryStore extends LimiterStore {
-  consume(identity: string, quotas: readonly Quota[], cost: number): Decision
+  consume(identity: Identity, quotas: readonly Quota[], cost: number): Decision
+  refund(identity: Identity, quotas: readonly Quota[], cost: number, decision: Decision): void
+  peek(identity: Identity, quotas: readonly Quota[]): Decision
+  reset(identity: Identity): void
   close(): void
-  /** Logs held now, at most `capacity` (and one overflow log for each kind of log). Dead ones count until they are swept. */
+  /** Logs held now: at most `capacity`, a sixteenth of it for wider prefixes, and an overflow for each kind. Dead ones count until they are swept. */
   readonly tracked: number
   readonly capacity: number
-  /** How often a newcomer's log was the shared overflow because there was no room: above 0, the store is too small or under attack. */
+  /** How often a newcomer was counted together with others because there was no room: above 0, the store is too small or under attack. */
   readonly overflowed: number
 }
 
@@ -32,7 +35,11 @@ const logsPerClient = 4
  * The limiter's store in the memory of one process: synchronous, strict sliding windows, all or nothing, bounded.
  *
  * Windows with limits up to 256 are exact: an event counts while less than `windowMs` milliseconds have passed. Windows with more count
- * by sixtieths of the window, an event for up to one sixtieth too long. Neither ever admits more than the limit in any span.
+ * by sixtieths of the window, an event for up to one sixtieth too long. Neither ever admits more than the limit in any span. Rates keep
+ * one number. What was counted survives a change of the limits; only a rate of another period begins anew.
+ *
+ * When there is no room for a newcomer, those of one wider prefix are counted together, and at last all of them: never is a live log
+ * evicted.
  *
  * A log takes 60 bytes, or up to 85 just after the table grew, for up to four events (two sixtieths of a window), and 2.1 KB at most, for
  * 129 events and more. `capacity` times that is the bound.
@@ -40,13 +47,19 @@ const logsPerClient = 4
  */
 export const createMemoryStore = (options: MemoryStoreOptions): MemoryStore => new SlidingWindows(options)
 
+interface PlannedQuotas {
+  readonly all: readonly Plan[]
+  /** Without those of the wider prefix. */
+  readonly own: readonly Plan[]
+}
+
 class SlidingWindows implements MemoryStore {
   readonly capacity: number
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #records: Records
   readonly #planner: Planner
   #nowMs: number
-  readonly #plans = new WeakMap<readonly Quota[], readonly Plan[]>()
+  readonly #plans = new WeakMap<readonly Quota[], PlannedQuotas>()
 
   constructor({ clock, maxTrackedClients }: MemoryStoreOptions) {
     if (!Number.isSafeInteger(maxTrackedClients) || maxTrackedClients < 1)
@@ -66,18 +79,11 @@ class SlidingWindows implements MemoryStore {
     return this.#records.overflowed
   }
 
-  consume(identity: string, quotas: readonly Quota[], cost: number): Decision {
+  consume(identity: Identity, quotas: readonly Quota[], cost: number): Decision {
     if (!Number.isSafeInteger(cost) || cost < 1) throw new RangeError(`the cost of a request must be a whole number above 0, not ${cost}`)
-    // The logs are sorted by time. A clock that went back would break that, so here it stands still instead.
-    const nowMs = Math.max(this.#nowMs, this.#clock.monotonicMs())
-    this.#nowMs = nowMs
-    const plans = this.#plansOf(quotas)
-    this.#records.identify(identity)
-    let newcomers = this.#open(plans, nowMs)
-    if (newcomers > 0 && this.#records.full) {
-      this.#records.sweep(newcomers, nowMs)
-      newcomers = this.#open(plans, nowMs)
-    }
+    const nowMs = this.#now()
+    const plans = this.#plansOf(identity, quotas)
+    const newcomers = this.#look(identity, plans, nowMs)
     const allowed = inspect(plans, cost, nowMs)
     const decision = allowed ? allowing(plans, cost, nowMs) : refusing(plans, cost, nowMs)
     if (allowed) this.#commit(plans, cost, nowMs)
@@ -85,27 +91,79 @@ class SlidingWindows implements MemoryStore {
     return decision
   }
 
+  refund(identity: Identity, quotas: readonly Quota[], cost: number, decision: Decision): void {
+    if (!decision.allowed) return
+    const plans = this.#plansOf(identity, quotas)
+    this.#records.identify(identity)
+    for (const { logs } of plans) for (const log of logs) if (!log.kind.isRate) this.#records.takeBack(log, decision.at, cost)
+    if (decision.arrivals !== undefined) this.#takeBackArrivals(plans, cost, decision.arrivals)
+  }
+
+  peek(identity: Identity, quotas: readonly Quota[]): Decision {
+    const nowMs = this.#now()
+    const plans = this.#plansOf(identity, quotas)
+    this.#look(identity, plans, nowMs)
+    inspect(plans, 0, nowMs)
+    return describing(plans, nowMs)
+  }
+
+  reset(identity: Identity): void {
+    this.#records.identify(identity)
+    for (const kind of this.#planner.kinds) this.#records.forget(kind)
+  }
+
   /** Nothing to let go of: no timers, no handles. */
   close(): void {}
 
-  /** Sets of quotas are made once, with the routes: what is checked and planned for one holds for every request. */
-  #plansOf(quotas: readonly Quota[]): readonly Plan[] {
-    const known = this.#plans.get(quotas)
-    if (known !== undefined) return known
-    const twin = quotas.find(({ scope }, i) => quotas.findIndex((other) => other.scope === scope) !== i)
-    if (twin !== undefined) throw new RangeError(`two quotas of one decision share the scope "${twin.scope}"`)
-    const plans = quotas.map((quota) => this.#planner.plan(quota))
-    this.#plans.set(quotas, plans)
-    return plans
+  /** The logs are sorted by time. A clock that went back would break that, so here it stands still instead. */
+  #now(): number {
+    return (this.#nowMs = Math.max(this.#nowMs, this.#clock.monotonicMs()))
   }
 
-  /** Brings the client's logs into view; how many of them it does not have yet. */
+  /** Sets of quotas are made once, with the routes: what is checked and planned for one holds for every request. */
+  #plansOf({ wider }: Identity, quotas: readonly Quota[]): readonly Plan[] {
+    const planned = this.#plans.get(quotas) ?? this.#plan(quotas)
+    return wider === undefined ? planned.own : planned.all
+  }
+
+  #plan(quotas: readonly Quota[]): PlannedQuotas {
+    const twin = quotas.find(({ scope }, i) => quotas.findIndex((other) => other.scope === scope) !== i)
+    if (twin !== undefined) throw new RangeError(`two quotas of one decision share the scope "${twin.scope}"`)
+    const all = quotas.map((quota) => this.#planner.plan(quota))
+    const planned = { all, own: all.filter((_, i) => quotas[i]?.of !== 'wider') }
+    this.#plans.set(quotas, planned)
+    return planned
+  }
+
+  /** Brings the client's logs into view, and makes room where some are missing; how many of them it does not have yet. */
+  #look(identity: Identity, plans: readonly Plan[], nowMs: number): number {
+    this.#records.identify(identity)
+    const newcomers = this.#open(plans, nowMs)
+    if (newcomers === 0) return 0
+    const hasFormers = plans.some(({ formers }) => formers.length > 0)
+    if (!this.#records.full && !hasFormers) return newcomers
+    if (this.#records.full) this.#records.sweep(newcomers, nowMs)
+    if (hasFormers) this.#carryOver(plans, nowMs)
+    return this.#open(plans, nowMs)
+  }
+
+  /** Brings the logs into view; how many of them the client does not have yet. */
   #open(plans: readonly Plan[], nowMs: number): number {
     let newcomers = 0
     for (const { logs } of plans) {
       for (const log of logs) if (!this.#records.open(log, nowMs)) newcomers++
     }
     return newcomers
+  }
+
+  /** After a reload the limits may read another kind of log than the one in which the client was counted. */
+  #carryOver(plans: readonly Plan[], nowMs: number): void {
+    for (const { logs, formers } of plans) {
+      for (const log of logs) {
+        if (log.kind.isRate) continue
+        for (const former of formers) if (!this.#records.open(log, nowMs)) this.#records.carryOver(log, former, nowMs)
+      }
+    }
   }
 
   /** Known logs first: their places hold only until a newcomer is added. */
@@ -115,6 +173,16 @@ class SlidingWindows implements MemoryStore {
     }
     for (const { logs } of plans) {
       for (const log of logs) if (log.place === nowhere) this.#records.countNewcomer(log, cost, nowMs)
+    }
+  }
+
+  #takeBackArrivals(plans: readonly Plan[], cost: number, arrivals: readonly number[]): void {
+    const windows = plans.flatMap((plan) => plan.windows.map((planned) => ({ ...planned, logs: plan.logs })))
+    for (const [i, { window, intervalMs, log, logs }] of windows.entries()) {
+      const open = logs.find(({ view }) => view === log)
+      if (intervalMs === 0 || open === undefined) continue
+      const queued = window.maxDelayMs !== undefined
+      this.#records.moveArrival(open, (arrival) => (queued && arrival !== arrivals[i] ? arrival : arrival - cost * intervalMs))
     }
   }
 }

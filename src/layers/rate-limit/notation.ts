@@ -3,7 +3,7 @@ import type { Window } from './store.ts'
 /**
  * Limits as text, in the notation of Flask-Limiter (flask-limiter.readthedocs.io, "Rate limit string notation"):
  * `[count] [per or /] [n (optional)] [second, minute, hour, day, month or year]`, several of them separated by `;`, `,` or `|`.
- * A month is 30 days and a year is 365.
+ * A month is 30 days and a year is 365. Beyond that notation `burst [count]` at the end makes it a rate (GCRA): "10 per second burst 20".
  */
 
 const daySeconds = 86_400
@@ -27,6 +27,7 @@ const otherWords: Readonly<Record<string, string>> = {
 }
 
 const mostRequests = 1_000_000_000
+const mostBurst = 1_000_000
 const longestSeconds = 100 * unitSeconds.year
 
 /** A limit that cannot be understood. The message names the piece, the place in it that is wrong and what belongs there. */
@@ -46,7 +47,7 @@ export class LimitSyntaxError extends Error {
 
 /**
  * The windows of `"200 per day; 50 per hour; 1/second"`, in the order of the text. Case does not matter and spaces are free.
- * A window is named after its unit, or `15-minutes` when it lasts several.
+ * A window is named after its unit, or `15-minutes` when it lasts several; a rate `second-rate`.
  * Throws a LimitSyntaxError, also for a limit that would forbid everything and for two limits over the same time.
  */
 export const parseLimits = (text: string): readonly Window[] => {
@@ -55,7 +56,7 @@ export const parseLimits = (text: string): readonly Window[] => {
   let offset = 0
   for (const piece of pieces) {
     const window = new PieceReader(piece, offset).read()
-    const twin = windows.find(({ windowMs }) => windowMs === window.windowMs)
+    const twin = windows.find(({ name, windowMs }) => windowMs === window.windowMs && isRateName(name) === isRateName(window.name))
     if (twin !== undefined)
       throw new LimitSyntaxError(
         piece.trim(),
@@ -73,7 +74,8 @@ export const formatLimits = (windows: readonly Window[]): string =>
   windows
     .map((window) => {
       const { amount, unit } = spanOf(window)
-      return `${window.limit} per ${amount === 1 ? unit : `${amount} ${unit}s`}`
+      const burst = window.burst === undefined ? '' : ` burst ${window.burst}`
+      return `${window.limit} per ${amount === 1 ? unit : `${amount} ${unit}s`}${burst}`
     })
     .join('; ')
 
@@ -82,7 +84,7 @@ const spanOf = ({ name, windowMs }: Window): { amount: number; unit: Unit } => {
   const seconds = windowMs / 1000
   for (const unit of units.toReversed()) {
     const amount = seconds / unitSeconds[unit]
-    if (name === windowName(amount, unit)) return { amount, unit }
+    if (name.replace(rateEnding, '') === windowName(amount, unit)) return { amount, unit }
   }
   for (const unit of units.toReversed()) {
     const amount = seconds / unitSeconds[unit]
@@ -90,6 +92,9 @@ const spanOf = ({ name, windowMs }: Window): { amount: number; unit: Unit } => {
   }
   throw new RangeError(`window "${name}" lasts ${windowMs} ms; the notation has whole seconds`)
 }
+
+const rateEnding = /-rate$/
+const isRateName = (name: string): boolean => rateEnding.test(name)
 
 const windowName = (amount: number, unit: Unit): string => (amount === 1 ? unit : `${amount}-${unit}s`)
 
@@ -118,8 +123,14 @@ class PieceReader {
     const unit = this.#unit()
     if (amount * unitSeconds[unit] > longestSeconds) this.#fail('the time is longer than 100 years', unitAt)
     this.#take(/\s*/y)
-    if (this.#at < this.#piece.length) this.#fail(`expected the end or one of ; , | after the unit, found ${this.#rest()}`)
-    return { name: windowName(amount, unit), limit, windowMs: amount * unitSeconds[unit] * 1000 }
+    const isRate = this.#take(/burst(?!\w)\s*/iy) !== undefined
+    const burst = isRate ? this.#number('requests at once', mostBurst) : undefined
+    this.#take(/\s*/y)
+    if (this.#at < this.#piece.length)
+      this.#fail(`expected the end${isRate ? '' : ', "burst"'} or one of ; , | here, found ${this.#rest()}`)
+    const windowMs = amount * unitSeconds[unit] * 1000
+    const name = windowName(amount, unit)
+    return burst === undefined ? { name, limit, windowMs } : { name: `${name}-rate`, limit, windowMs, burst }
   }
 
   #number(what: string, most: number): number {

@@ -1,17 +1,11 @@
-import type { FastifyContextConfig, FastifyInstance, FastifyPluginCallback, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, FastifyRequest, RouteOptions } from 'fastify'
 
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Client, Principal } from '../../core/request.ts'
-import { type Charge, createLimiter, writeLimitFields } from './limiter.ts'
-import { type LimitDefaults, quotasOf, type RouteLimits, totalQuota } from './route-quotas.ts'
-import type { LimiterStore, Quota } from './store.ts'
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    limits?: RouteLimits
-  }
-}
+import { type Charge, createLimiter, refundCharge, writeLimitFields } from './limiter.ts'
+import { clientIdentity, type Limits, type LiveRoute, quotasFor, subjectIdentity } from './limits.ts'
+import type { LimiterStore } from './store.ts'
 
 /** What the limiter reads of a request. */
 interface Counted {
@@ -20,71 +14,84 @@ interface Counted {
   readonly principal?: Principal | null
 }
 
-interface Shared {
+export interface LimitOptions {
   readonly store: LimiterStore
+  readonly limits: Limits
   readonly observe: Observe
 }
 
-export interface TotalLimitOptions extends Shared {
-  /** Such as "20 per second; 3000 per hour". */
-  readonly total: string
-}
-
-/** A prefix as it stands, a subject behind an @, which no prefix contains: neither can be mistaken for the other. */
-const prefixIdentity = (client: Client): string => client.prefix
-const subjectIdentity = (subject: string): string => `@${subject}`
-
-/** What `total` counts for a client; also for what is refused before there is a request. */
-export const totalCharge = (total: string): ((client: Client) => Charge) => {
-  const quotas = [totalQuota(total)]
-  return (client) => ({ identity: prefixIdentity(client), quotas })
+/** What `total` counts for a client; also for what is refused before there is a request. Undefined: nothing. */
+export const totalCharge = (limits: Limits, client: Client): Charge | undefined => {
+  if (limits.isExempt(client)) return undefined
+  const quotas = limits.total(client)
+  return quotas && { identity: clientIdentity(client), quotas, cost: 1 }
 }
 
 /** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
-export const totalLimit: FastifyPluginCallback<TotalLimitOptions> = wholeServer(
+export const totalLimit: FastifyPluginCallback<LimitOptions> = wholeServer(
   'total-limit',
-  (app, { store, observe, total }, done) => {
-    const chargeOf = totalCharge(total)
+  (app, { store, limits, observe }, done) => {
     prepareFields(app)
-    app.addHook(
-      'onRequest',
-      createLimiter({ store, observe, policy: 'total', chargeOf: (request) => chargeOf((request as Counted).client) }),
-    )
+    const chargeOf = (request: FastifyRequest): Charge | undefined => totalCharge(limits, (request as Counted).client)
+    app.addHook('onRequest', createLimiter({ store, observe, policy: 'total', chargeOf, isObserving: () => limits.isObserving }))
     done()
   },
   ['client-address'],
 )
 
-export interface RouteLimitOptions extends Shared {
-  readonly defaults: LimitDefaults
-}
-
 /** Step 9: the quotas of the identity, decided together. A hook of each route, so that finding its quotas costs nothing per request. */
-export const routeLimits: FastifyPluginCallback<RouteLimitOptions> = wholeServer(
+export const routeLimits: FastifyPluginCallback<LimitOptions> = wholeServer(
   'route-limits',
-  (app, { store, observe, defaults }, done) => {
+  (app, { store, limits, observe }, done) => {
     prepareFields(app)
     app.addHook('onRoute', (route) => {
-      const name = routeName(route)
-      const quotas = quotasOf(name, route.config?.limits ?? {}, defaults)
-      if (quotas === undefined) return
-      const limit = createLimiter({
-        store,
-        observe,
-        policy: name,
-        chargeOf: (request) => {
-          const { client, principal } = request as Counted
-          return principal === null || principal === undefined
-            ? { identity: prefixIdentity(client), quotas: quotas.anonymous }
-            : { identity: subjectIdentity(principal.subject), quotas: quotas.authenticated }
-        },
-      })
+      const own = route.config?.limits ?? {}
+      if (own === 'none') return
+      const live = limits.route(asRoute(route))
+      const chargeOf = createCharges({ store, limits, live, costOf: costOf(own.cost) })
+      const limit = createLimiter({ store, observe, policy: live.name, chargeOf, isObserving: () => limits.isObserving })
       route.onRequest = [route.onRequest ?? [], limit].flat()
+      if (own.failures !== undefined) route.onSend = [route.onSend ?? [], createSettlement(store, live)].flat()
     })
     done()
   },
   ['client-address'],
 )
+
+interface ChargeOptions {
+  readonly store: LimiterStore
+  readonly limits: Limits
+  readonly live: LiveRoute
+  readonly costOf: (request: FastifyRequest) => number
+}
+
+const createCharges =
+  ({ store, limits, live, costOf: cost }: ChargeOptions) =>
+  (request: FastifyRequest): Charge | undefined => {
+    const { client, principal } = request as Counted
+    if (limits.isExempt(client)) return undefined
+    // Who it is was not known yet when `total` was counted.
+    if (limits.isExemptKey(principal)) refundCharge(store, request)
+    const quotas = quotasFor(live, principal)
+    if (quotas === undefined) return undefined
+    const identity = principal === null || principal === undefined ? clientIdentity(client) : subjectIdentity(principal.subject)
+    return { identity, quotas, cost: cost(request) }
+  }
+
+const costOf = (cost: number | ((request: FastifyRequest) => number) = 1): ((request: FastifyRequest) => number) =>
+  typeof cost === 'number' ? () => cost : cost
+
+/** What is no failure of the client is given back with the answer. A client that goes away before it learns nothing, and has used its try. */
+const createSettlement =
+  (store: LimiterStore, live: LiveRoute): NonNullable<Extract<RouteOptions['onSend'], (...given: never[]) => unknown>> =>
+  (request, reply, payload, next) => {
+    const failed = reply.statusCode >= 400 && reply.statusCode < 500
+    const failures = live.quotas?.failures ?? []
+    if (!failed && failures.length > 0) refundCharge(store, request, failures)
+    next(null, payload)
+  }
+
+const asRoute = ({ method, url, config }: RouteOptions) => ({ method, url, config })
 
 const fieldsHook = Symbol('RateLimit fields')
 
@@ -95,33 +102,10 @@ const prepareFields = (app: FastifyInstance): void => {
   app.addHook('onSend', writeLimitFields)
 }
 
-/** The names under which routes are limited: what an operator may write in `limits.routes`. */
-export const limitedRouteNames = (
-  routes: readonly { readonly method: string; readonly url: string; readonly config: FastifyContextConfig }[],
-): ReadonlySet<string> =>
-  new Set(
-    routes.flatMap(({ method, url, config }) => {
-      const { limits = {} } = config
-      return limits === 'none' ? [] : [limits.sharedAs ?? routeName({ method, url })]
-    }),
-  )
-
-export interface EffectiveLimits {
-  /** Of a client without credentials; empty where only `total` counts. */
-  readonly anonymous: readonly Quota[]
-  readonly authenticated: readonly Quota[]
-  /** Over everything that a client prefix sends. */
-  readonly total: readonly Quota[]
-}
-
-/** What is enforced for a route, for those who describe it: made by the functions that the hooks use. */
-export const createLimitTable =
-  (defaults: LimitDefaults, total: string) =>
-  ({ method, url, config }: { readonly method: string; readonly url: string; readonly config: FastifyContextConfig }): EffectiveLimits => ({
-    ...(quotasOf(routeName({ method, url }), config.limits ?? {}, defaults) ?? { anonymous: [], authenticated: [] }),
-    total: [totalQuota(total)],
-  })
-
-/** HEAD is counted as the GET that it stands for: a second quota would double every limit. */
-const routeName = (route: Pick<RouteOptions, 'method' | 'url'>): string =>
-  `${route.method === 'HEAD' ? 'GET' : String(route.method)} ${route.url}`
+/** Gives the quotas of the route back, for a layer behind this one that refuses. `total` stays counted. */
+export const createRouteRefund =
+  (store: LimiterStore) =>
+  (request: FastifyRequest): void => {
+    const { limitCharge } = request
+    if (limitCharge !== undefined && limitCharge.quotas.every(({ scope }) => scope !== 'total')) refundCharge(store, request)
+  }

@@ -20,6 +20,8 @@ export interface LogKind extends LogShape {
 export interface OpenLog {
   readonly kind: LogKind
   readonly view: EventLog
+  /** Counts for the wider prefix. */
+  readonly isWider: boolean
   place: Place
 }
 
@@ -27,7 +29,12 @@ export interface OpenLog {
 export interface PlannedWindow {
   readonly window: Window
   readonly log: EventLog
+  /** Of a rate: milliseconds for a unit, and how far the arrival time may lie ahead without and with delay. 0 where the window is no rate. */
+  readonly intervalMs: number
+  readonly burstMs: number
+  readonly aheadMs: number
   first: number
+  /** Units inside; of a rate the milliseconds that its arrival time lies ahead. */
   used: number
 }
 
@@ -39,16 +46,22 @@ export interface Plan {
   readonly logs: readonly OpenLog[]
   /** In the order of the quota. */
   readonly windows: readonly PlannedWindow[]
+  readonly hasRates: boolean
+  /** Logs of the scope that other limits have used: where one of `logs` is missing, what they hold is carried over. */
+  formers: readonly OpenLog[]
 }
 
 interface Scope {
   readonly name: string
-  /** All exact windows read one log (key 0), each coarse window one of its own (key: its length). */
-  readonly kinds: Map<number, LogKind>
+  /** All exact windows read one log, each coarse window and each rate one of its own. */
+  readonly kinds: Map<string, LogKind>
+  readonly plans: Plan[]
 }
 
 /** Turns each quota into a plan once. Scopes come from the configuration, never from a client: they are kept for good. */
 export class Planner {
+  /** Every kind of log that any client can have. */
+  readonly kinds: LogKind[] = []
   readonly #plans = new WeakMap<Quota, Plan>()
   readonly #scopes = new Map<string, Scope>()
   readonly #slabs: Slabs
@@ -72,42 +85,72 @@ export class Planner {
   #build(quota: Quota): Plan {
     for (const window of quota.windows) assertWindow(quota.scope, window)
     const scope = this.#scope(quota.scope)
+    const isWider = quota.of === 'wider'
     const logs = new Map<LogKind, OpenLog>()
     const windows = quota.windows.map((window): PlannedWindow => {
       const kind = this.#kind(scope, window)
-      const log = logs.get(kind) ?? { kind, view: new EventLog(this.#slabs, kind), place: nowhere }
+      const log = logs.get(kind) ?? this.#openLog(kind, isWider)
       logs.set(kind, log)
-      return { window, log: log.view, first: 0, used: 0 }
+      return { window, log: log.view, ...rateOf(window), first: 0, used: 0 }
     })
-    return { logs: [...logs.values()], windows }
+    const hasRates = windows.some(({ intervalMs }) => intervalMs > 0)
+    const plan: Plan = { logs: [...logs.values()], windows, hasRates, formers: [] }
+    scope.plans.push(plan)
+    for (const known of scope.plans) known.formers = this.#formersOf(scope, known)
+    return plan
+  }
+
+  /** The limits of a scope change with a reload: 200 in a day are remembered one by one, 300 are not. */
+  #formersOf(scope: Scope, { logs }: Plan): OpenLog[] {
+    const own = new Set(logs.map(({ kind }) => kind))
+    const isWider = logs[0]?.isWider === true
+    return [...scope.kinds.values()].filter((kind) => !kind.isRate && !own.has(kind)).map((kind) => this.#openLog(kind, isWider))
+  }
+
+  #openLog(kind: LogKind, isWider: boolean): OpenLog {
+    return { kind, view: new EventLog(this.#slabs, kind), isWider, place: nowhere }
   }
 
   #scope(name: string): Scope {
     let scope = this.#scopes.get(name)
     if (scope === undefined) {
-      scope = { name, kinds: new Map() }
+      scope = { name, kinds: new Map(), plans: [] }
       this.#scopes.set(name, scope)
     }
     return scope
   }
 
-  #kind(scope: Scope, { limit, windowMs }: Window): LogKind {
-    const exact = limit <= mostExactUnits
-    const key = exact ? 0 : windowMs
+  #kind(scope: Scope, { limit, windowMs, burst, maxDelayMs = 0 }: Window): LogKind {
+    const isRate = burst !== undefined
+    const exact = isRate || limit <= mostExactUnits
+    const key = isRate ? `r${windowMs}` : exact ? '0' : String(windowMs)
     let kind = scope.kinds.get(key)
     if (kind === undefined) {
       this.#hash.digest(`${key}:${scope.name}`)
       const { lo: keyLo, hi: keyHi } = this.#hash
-      kind = { keyLo, keyHi, quantumMs: exact ? null : windowMs / quantaPerWindow, longestMs: 0, mostUnits: 0 }
+      kind = { isRate, keyLo, keyHi, quantumMs: exact ? null : windowMs / quantaPerWindow, longestMs: 0, mostUnits: 0 }
       scope.kinds.set(key, kind)
+      this.kinds.push(kind)
     }
-    kind.longestMs = Math.max(kind.longestMs, windowMs)
-    kind.mostUnits = Math.max(kind.mostUnits, limit)
+    kind.longestMs = Math.max(kind.longestMs, isRate ? (burst * windowMs) / limit + maxDelayMs : windowMs)
+    kind.mostUnits = Math.max(kind.mostUnits, isRate ? 1 : limit)
     return kind
   }
 }
 
-const assertWindow = (scope: string, { name, limit, windowMs }: Window): void => {
-  if (Number.isSafeInteger(limit) && limit >= 1 && Number.isFinite(windowMs) && windowMs > 0) return
-  throw new RangeError(`window "${name}" of "${scope}" needs a whole limit and a length above 0, not ${limit} in ${windowMs} ms`)
+const noRate = { intervalMs: 0, burstMs: 0, aheadMs: 0 }
+
+const rateOf = ({ limit, windowMs, burst, maxDelayMs = 0 }: Window): typeof noRate => {
+  if (burst === undefined) return noRate
+  const intervalMs = windowMs / limit
+  return { intervalMs, burstMs: burst * intervalMs, aheadMs: burst * intervalMs + maxDelayMs }
+}
+
+const assertWindow = (scope: string, { name, limit, windowMs, burst = 1, maxDelayMs = 0 }: Window): void => {
+  if (!Number.isSafeInteger(limit) || limit < 1 || !Number.isFinite(windowMs) || windowMs <= 0)
+    throw new RangeError(`window "${name}" of "${scope}" needs a whole limit and a length above 0, not ${limit} in ${windowMs} ms`)
+  if (!Number.isSafeInteger(burst) || burst < 1 || !Number.isFinite(maxDelayMs) || maxDelayMs < 0)
+    throw new RangeError(
+      `rate "${name}" of "${scope}" needs a whole burst above 0 and a delay of 0 ms or more, not ${burst} and ${maxDelayMs}`,
+    )
 }

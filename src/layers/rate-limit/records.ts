@@ -1,24 +1,29 @@
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
-import type { OpenLog } from './quota-plan.ts'
+import type { LogKind, OpenLog } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
+import type { Identity } from './store.ts'
 import { nowhere, type Place, Table } from './table.ts'
 
 /** One in ten or so of the slots being dead pays for a newcomer; so a table that lives on newcomers keeps about that share of dead ones. */
 const sweptPerNewcomer = 16
 /** About as long as deciding a request takes. */
 const sweptWhenFull = 256
+/** For so many logs of clients there is room for one more, of a wider prefix that counts newcomers when all others are taken. */
+const oneForWider = 16
 
 /**
- * The logs of all clients, at most `maxRecords` of them.
+ * The logs of all clients: at most `maxOwn` of their own, and a sixteenth more for wider prefixes.
  *
  * A live log is never evicted: to be forgotten is a reset, and with eviction anyone who can show many addresses could reset anybody.
- * When there is no room, newcomers are counted together in one overflow log for each kind of log. When there is room again and the
- * overflow log still counts something, a newcomer starts with a copy of it, for it may be one of those who filled it.
+ * When there is no room, newcomers of one wider prefix are counted together, and when there is no room for those either, all in one
+ * overflow log for each kind of log. A newcomer who comes when there is room again starts with a copy of what counted those like him, for
+ * he may be one of them.
  */
 export class Records {
   readonly slabs = new Slabs()
   /** How many logs were opened by newcomers for whom there was no room. */
   overflowed = 0
+  readonly #maxOwn: number
   readonly #maxRecords: number
   readonly #table: Table
   readonly #hash: KeyedHash
@@ -26,14 +31,20 @@ export class Records {
   readonly #overflowLo = randomWord()
   readonly #overflowHi = randomWord()
   readonly #originMs: number
-  #overflowUntilS = 0
-  #identity: string | undefined
+  #sharedUntilS = 0
+  #id: string | undefined
+  #idLo = 0
+  #idHi = 0
+  #wider: string | undefined
+  #widerLo = 0
+  #widerHi = 0
   readonly #release = (ref: number): void => this.slabs.release(ref)
 
   /** `hash` must be of a key of its own, not that of the logs. `originMs` is any moment not after the first. */
-  constructor(maxRecords: number, hash: KeyedHash, originMs: number) {
-    this.#maxRecords = maxRecords
-    this.#table = new Table(maxRecords)
+  constructor(maxOwn: number, hash: KeyedHash, originMs: number) {
+    this.#maxOwn = maxOwn
+    this.#maxRecords = maxOwn + Math.floor(maxOwn / oneForWider)
+    this.#table = new Table(this.#maxRecords)
     this.#hash = hash
     this.#originMs = originMs
   }
@@ -42,24 +53,33 @@ export class Records {
     return this.#table.size
   }
 
+  /** No room for a newcomer of his own. */
   get full(): boolean {
-    return this.#table.size >= this.#maxRecords
+    return this.#table.size >= this.#maxOwn
   }
 
-  /** Whose logs the next `open` and `count` calls are about. */
-  identify(identity: string): void {
+  /** Whose logs the next calls are about. */
+  identify({ id, wider }: Identity): void {
     // A request asks twice, for `total` and for its route, and often the next one is of the same client.
-    if (identity === this.#identity) return
-    this.#hash.digest(identity)
-    this.#identity = identity
+    if (id !== this.#id) {
+      this.#hash.digest(id)
+      this.#idLo = this.#hash.lo
+      this.#idHi = this.#hash.hi
+      this.#id = id
+    }
+    if (wider === this.#wider) return
+    this.#wider = wider
+    if (wider === undefined) return
+    this.#hash.digest(wider)
+    this.#widerLo = this.#hash.lo
+    this.#widerHi = this.#hash.hi
   }
 
   /** Brings the client's log into view; whether the client has one of its own. */
   open(log: OpenLog, nowMs: number): boolean {
-    const place = this.#find(log, this.#hash.lo, this.#hash.hi)
-    log.place = place
-    if (place !== nowhere) return true
-    if (this.#overflowUntilS > this.#secondsAt(nowMs)) this.#find(log, this.#overflowLo, this.#overflowHi)
+    log.place = this.#findOwn(log)
+    if (log.place !== nowhere) return true
+    if (this.#sharedUntilS > this.#secondsAt(nowMs)) this.#openShared(log)
     return false
   }
 
@@ -69,15 +89,41 @@ export class Records {
     this.#write(log, log.place, nowMs)
   }
 
-  /** Adds for a newcomer: to a log of its own if there is room, else to the overflow. Ends the life of all places. */
+  /** Adds for a newcomer: to a log of its own if there is room, else to a shared one. Ends the life of all places. */
   countNewcomer(log: OpenLog, units: number, nowMs: number): void {
-    if (this.full) {
-      this.#countOverflow(log, units, nowMs)
-      return
-    }
+    if (this.#table.size < (log.isWider ? this.#maxRecords : this.#maxOwn)) this.#insert(log, log.isWider, units, nowMs)
+    else this.#countShared(log, units, nowMs)
+  }
+
+  /** Gives a client that lacks `log` one with what `former` counted of it. Ends the life of all places. */
+  carryOver(log: OpenLog, former: OpenLog, nowMs: number): void {
+    if (this.full || this.#findOwn(former) === nowhere || former.view.firstInside(nowMs, log.kind.longestMs) === former.view.count) return
+    log.view.openEmpty()
     log.view.claim()
-    log.view.append(nowMs, units)
-    this.#write(log, this.#table.insert(keyOf(this.#hash.lo, log.kind.keyLo), keyOf(this.#hash.hi, log.kind.keyHi)), nowMs)
+    log.view.adopt(former.view, nowMs)
+    const [lo, hi] = log.isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
+    this.#write(log, this.#table.insert(keyOf(lo, log.kind.keyLo), keyOf(hi, log.kind.keyHi)), nowMs)
+  }
+
+  /** Takes back what `count` or `countNewcomer` wrote at `moment`, if it is still there. Ends the life of all places. */
+  takeBack(log: OpenLog, moment: number, units: number): void {
+    const place = this.#placeOf(log)
+    if (place === nowhere || !log.view.remove(moment, units)) return
+    if (log.view.isEmpty) this.#remove(place)
+    else this.#table.move(place, log.view.ref, log.view.ring)
+  }
+
+  /** Changes the arrival time of a rate; no log, no change. */
+  moveArrival(log: OpenLog, moved: (arrival: number) => number): void {
+    if (this.#placeOf(log) === nowhere) return
+    log.view.arrival = moved(log.view.momentAt(0))
+    log.view.append(0, 0)
+  }
+
+  /** Ends the life of all places. */
+  forget(kind: LogKind): void {
+    const place = this.#table.find(keyOf(this.#idLo, kind.keyLo), keyOf(this.#idHi, kind.keyHi))
+    if (place !== nowhere) this.#remove(place)
   }
 
   /** Looks for dead records, a little for each newcomer and more when there is no room. Ends the life of all places and views. */
@@ -85,16 +131,57 @@ export class Records {
     this.#table.sweep(this.#secondsAt(nowMs), this.full ? sweptWhenFull : sweptPerNewcomer * newcomers, this.#release)
   }
 
-  #countOverflow(log: OpenLog, units: number, nowMs: number): void {
+  #remove(place: Place): void {
+    this.#release(this.#table.ref(place))
+    this.#table.remove(place)
+  }
+
+  #insert(log: OpenLog, isWider: boolean, units: number, nowMs: number): number {
+    log.view.claim()
+    log.view.append(nowMs, units)
+    const [lo, hi] = isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
+    return this.#write(log, this.#table.insert(keyOf(lo, log.kind.keyLo), keyOf(hi, log.kind.keyHi)), nowMs)
+  }
+
+  #countShared(log: OpenLog, units: number, nowMs: number): void {
     this.overflowed++
-    let place = this.#find(log, this.#overflowLo, this.#overflowHi)
+    this.#sharedUntilS = Math.max(this.#sharedUntilS, this.#addShared(log, units, nowMs))
+  }
+
+  /** Returns the second until which that counts. */
+  #addShared(log: OpenLog, units: number, nowMs: number): number {
+    let place = this.#openShared(log)
+    const hasWiderRoom = this.#wider !== undefined && this.#table.size < this.#maxRecords
+    if (hasWiderRoom && !this.#isWiderAt(log, place)) return this.#insert(log, true, units, nowMs)
     if (place === nowhere) {
       // One for each kind of log, so beyond the bound by a number that the configuration fixes.
       log.view.claim()
       place = this.#table.insert(keyOf(this.#overflowLo, log.kind.keyLo), keyOf(this.#overflowHi, log.kind.keyHi))
     }
     log.view.append(nowMs, units)
-    this.#overflowUntilS = Math.max(this.#overflowUntilS, this.#write(log, place, nowMs))
+    return this.#write(log, place, nowMs)
+  }
+
+  #isWiderAt(log: OpenLog, place: Place): boolean {
+    return place !== nowhere && place === this.#table.find(keyOf(this.#widerLo, log.kind.keyLo), keyOf(this.#widerHi, log.kind.keyHi))
+  }
+
+  /** The log of the wider prefix if it has one, else the overflow. */
+  #openShared(log: OpenLog): Place {
+    if (this.#wider !== undefined && !log.isWider) {
+      const place = this.#find(log, this.#widerLo, this.#widerHi)
+      if (place !== nowhere) return place
+    }
+    return this.#find(log, this.#overflowLo, this.#overflowHi)
+  }
+
+  #placeOf(log: OpenLog): Place {
+    const own = this.#findOwn(log)
+    return own === nowhere ? this.#openShared(log) : own
+  }
+
+  #findOwn(log: OpenLog): Place {
+    return log.isWider ? this.#find(log, this.#widerLo, this.#widerHi) : this.#find(log, this.#idLo, this.#idHi)
   }
 
   #find(log: OpenLog, identityLo: number, identityHi: number): Place {

@@ -78,6 +78,19 @@ export class Table {
     segment[at + deadAtWord] = deadAtS
   }
 
+  /** The same record on another slab, or another ring on it. */
+  move(place: Place, ref: number, ring: number): void {
+    this.write(place, ref, ring, this.#segmentOf(place)[offsetOf(place) + deadAtWord]!)
+  }
+
+  /** Ends the life of all places. The slab is the caller's to release. */
+  remove(place: Place): void {
+    const index = place >>> log2MaxSegmentSlots
+    this.#segmentSizes[index]!--
+    this.size--
+    closeGap(this.#segments[index]!, offsetOf(place) / recordWords)
+  }
+
   ref(place: Place): number {
     return this.#segmentOf(place)[offsetOf(place) + refWord]!
   }
@@ -97,9 +110,7 @@ export class Table {
       } else if (segment[at + ringWord] !== 0 && segment[at + deadAtWord]! <= nowS) {
         // The cursor stays: another record may have moved into this slot.
         release(segment[at + refWord]!)
-        this.#segmentSizes[this.#cursorSegment]!--
-        this.size--
-        closeGap(segment, this.#cursorSlot)
+        this.remove((this.#cursorSegment << log2MaxSegmentSlots) | this.#cursorSlot)
       } else {
         this.#cursorSlot++
       }

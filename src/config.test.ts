@@ -67,12 +67,19 @@ describe('values', () => {
       secrets: { key: '' },
       limits: {
         store: 'memory',
+        onStoreFailure: 'local',
+        storeTimeoutMs: 50,
+        maxTrackedClients: 1_000_000,
+        mode: 'enforce',
         default: '200 per day; 50 per hour',
         authenticated: '20000 per day; 2000 per hour',
         total: '20 per second; 3000 per hour',
-        maxTrackedClients: 1_000_000,
+        exempt: [],
         routes: {},
+        keys: {},
       },
+      throttle: { routes: {} },
+      concurrency: { perClient: 20, total: 2000 },
       votes: { anonymous: true },
       log: { level: 'info', format: 'json' },
       page: { enabled: true },
@@ -93,13 +100,18 @@ describe('values', () => {
   })
 
   test('every kind of value reads from the environment', () => {
-    const { server, votes, log } = load({
+    const { server, votes, log, limits } = load({
       env: {
         FILMGATE_SERVER_TRUSTED_PROXIES: '10.0.0.0/8, fd00::/8',
         FILMGATE_SERVER_HOSTS: '',
         FILMGATE_SERVER_PUBLIC_URL: 'https://Films.Example.com/',
         FILMGATE_VOTES_ANONYMOUS: 'false',
         FILMGATE_LOG_LEVEL: 'debug',
+        FILMGATE_LIMITS_MODE: 'observe',
+        FILMGATE_LIMITS_EXEMPT: '192.0.2.0/24,2001:db8::/48',
+        FILMGATE_LIMITS_ON_STORE_FAILURE: 'deny',
+        FILMGATE_LIMITS_STORE_TIMEOUT_MS: '5',
+        REDIS_URL: 'valkeys://:p%40ss@cache:6380/2',
       },
     })
     assert.deepEqual(server.trustedProxies, ['10.0.0.0/8', 'fd00::/8'])
@@ -107,17 +119,9 @@ describe('values', () => {
     assert.equal(server.publicUrl, 'https://films.example.com')
     assert.equal(votes.anonymous, false)
     assert.equal(log.level, 'debug')
-  })
-
-  test('routes keep what they do to the limits: add, only, exempt', () => {
-    const toml = '[limits.routes]\n"GET /" = "5 per second"\n"POST /add_film" = { only = "1 per day" }\n"GET /v1/films" = "exempt"'
-    const { limits, origins } = load({ toml })
-    assert.deepEqual(limits.routes, {
-      'GET /': { add: '5 per second' },
-      'POST /add_film': { only: '1 per day' },
-      'GET /v1/films': 'exempt',
-    })
-    assert.match(origins.get('limits.routes."POST /add_film"') ?? '', /:3$/)
+    assert.deepEqual([limits.mode, limits.onStoreFailure, limits.storeTimeoutMs], ['observe', 'deny', 5])
+    assert.deepEqual(limits.exempt, ['192.0.2.0/24', '2001:db8::/48'])
+    assert.equal(limits.store, 'valkeys://:p%40ss@cache:6380/2')
   })
 
   test('the file is found by option, by FILMGATE_CONFIG, or as filmgate.toml', () => {
@@ -157,7 +161,7 @@ mode = "dev"
 
 [limits]
 default = "many per day"
-store_timeout_ms = 50
+store_timeout_ms = 4
 `
     assertMistakes({ toml, env: { FILMGATE_LOG_LEVEL: 'loud' } }, [
       /^F:3: server\.port must be an integer from 0 to 65535, but is a string$/,
@@ -168,7 +172,7 @@ store_timeout_ms = 50
       /^F:10: ops\.host is not a loopback address.* neither TLS nor accounts.* server\.trusted_proxies/,
       /^F:13: tls\.mode is not available in this release$/,
       /^F:16: limits\.default is not a limit$/,
-      /^F:17: limits\.store_timeout_ms is not available in this release$/,
+      /^F:17: limits\.store_timeout_ms must be an integer from 5 to 10000$/,
       /^FILMGATE_LOG_LEVEL: log\.level must be one of "trace", "debug", "info", "warn", "error", "fatal"$/,
     ])
   })
@@ -189,16 +193,22 @@ store_timeout_ms = 50
     ['server.host = "192.168.1.5"', /is not a loopback address/],
     ['data.dir = " "', /path of a folder/],
     ['database.url = "mysql://x"', /must be "sqlite"/],
-    ['limits.store = "redis://h"', /is Redis, which is not available in this release/],
+    ['limits.store = "redis://h/x"', /^F:1: limits\.store may have nothing behind the host but the number of a database/],
+    ['limits.on_store_failure = "fallback"', /must be one of "local", "deny", "allow"$/],
+    ['limits.mode = "off"', /must be one of "enforce", "observe"$/],
+    ['limits.exempt = ["10.0.0.0/8", "0.0.0.0/0"]', /entry 2 would free everybody of every limit/],
+    [
+      'limits.exempt = ["::ffff:0:0/96", "*", "10.0.0.1", "1"]',
+      /entry 1 covers IPv4.*; entry 2 would free.*; entry 3 is an address.*; entry 4 is not a network/,
+    ],
     ['limits.max_tracked_clients = 999', /from 1000 to 16000000$/],
     ['votes.anonymous = "yes"', /must be true or false, but is a string/],
     ['votes.anonymous = 2026-01-01', /but is a date/],
     ['log.level = "silent"', /must be one of/],
     ['log.format = {}', /must be one of "json", "pretty", but is a table/],
-    ['limits.routes."GET" = "1 per day"', /limits\.routes\.GET must be named by method and path/],
-    ['limits.routes."GET /" = { onyl = "1 per day" }', /limits\.routes\."GET \/" must be limits such as/],
-    ['limits.routes."GET /" = "often"', /limits\.routes\."GET \/" is not a limit/],
-    ['limits.routes = 1', /must be a table of routes/],
+    ['concurrency.per_client = 0', /from 1 to 100000$/],
+    ['concurrency.total = 19', /^F:1: concurrency\.total makes concurrency\.per_client \(20\) more than concurrency\.total \(19\)/],
+    [`[keys]\n${'s'.repeat(43)} = "exempt"`, /^F:2: keys\.\*{3} is not a known key/],
     ['port = 1', /^F:1: port is not a known key; the nearest is server\.port$/],
     ['servr.port = 1', /^F:1: servr\.port is not a known key; the nearest is server\.port$/],
     ['[servr]', /^F:1: servr is not a known section; the nearest is \[server\]$/],
@@ -226,13 +236,19 @@ store_timeout_ms = 50
     ['FILMGATE_SERVER_TRUSTED_PROXIES', '2', /a hop count believes/],
     ['FILMGATE_SERVR_PORT', '1', /not a known variable; the nearest is FILMGATE_SERVER_PORT$/],
     ['FILMGATE_SECRET_KEY_FILE', '1', /the nearest is FILMGATE_SECRETS_KEY_FILE$/],
-    ['FILMGATE_LIMITS_STORE_FILE', '1', /not a known variable/],
+    ['FILMGATE_LIMITS_STORE_FILE', '1', /names a file that cannot be read: no such file$/],
+    ['FILMGATE_LIMITS_STORE_TIMEOUT_MS_FILE', '1', /not a known variable/],
     ['DATABASE_URL', 'mysql://h/films', /FILMGATE_DATABASE_URL wins over a DATABASE_URL that is meant for something else/],
     ['DATABASE_URL', 'postgres://h/films', /^DATABASE_URL: database\.url is PostgreSQL, which needs secrets\.key/],
     ['FILMGATE_TLS_MODE', 'dev', /not available in this release$/],
-    ['FILMGATE_LIMITS_ON_STORE_FAILURE', 'deny', /not available in this release$/],
-    ['FILMGATE_LIMITS_ROUTES', 'x', /set in filmgate\.toml only$/],
-    ['REDIS_URL', 'redis://h', /^REDIS_URL: limits\.store is Redis/],
+    ['FILMGATE_CORS_ORIGINS', '*', /not available in this release$/],
+    ['FILMGATE_LIMITS_ON_STORE_FAILURE', '', /must be one of "local", "deny", "allow"$/],
+    ['FILMGATE_LIMITS_STORE_TIMEOUT_MS', '10001', /must be an integer from 5 to 10000, in decimal digits$/],
+    ['FILMGATE_LIMITS_EXEMPT', '::/0', /entry 1 would free everybody/],
+    ['FILMGATE_LIMITS_ROUTES', 'x', /\[limits\.routes\] are set in filmgate\.toml only$/],
+    ['FILMGATE_LIMITS_KEYS', 'x', /\[limits\.keys\] are set in filmgate\.toml only$/],
+    ['FILMGATE_THROTTLE_ROUTES', 'x', /\[throttle\.routes\] are set in filmgate\.toml only$/],
+    ['REDIS_URL', 'http://h', /^REDIS_URL: limits\.store .*FILMGATE_LIMITS_STORE wins over a REDIS_URL that is meant for something else/],
     ['FILMGATE_CONFIG', 'absent.toml', /^FILMGATE_CONFIG: +cannot read "absent\.toml": no such file$/],
     ['FILMGATE_CONFIG', '', /cannot read "": it is a folder$/],
   ]

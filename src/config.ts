@@ -1,15 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { checks, crossChecks } from './config/checks.ts'
+import { assemble, deepFreeze } from './config/assemble.ts'
+import { checks, combinationMistakes } from './config/checks.ts'
 import { readEnvironment, type Environment } from './config/environment.ts'
 import { ConfigError, type ConfigMistake, type Report } from './config/errors.ts'
-import { fields, routesName, type Config, type Field, type KeyName, type Origin } from './config/keys.ts'
+import { fields, type Config, type Field, type KeyName } from './config/keys.ts'
+import type { CheckLimits } from './config/tables.ts'
 import { readToml, type Setting, type Settings } from './config/toml-file.ts'
-import { pathName } from './config/toml-lines.ts'
 
 export { describeConfig } from './config/describe.ts'
 export { ConfigError, formatConfigErrors } from './config/errors.ts'
 export type { Config } from './config/keys.ts'
+export { reloadable } from './config/reload.ts'
+export { entryName } from './config/tables.ts'
 
 export interface LoadOptions {
   /** `process.env`, or another in tests. */
@@ -20,8 +23,8 @@ export interface LoadOptions {
   readonly configPath?: string | undefined
   /** Whether a person watches the log: makes "pretty" the default of log.format. */
   readonly isTTY?: boolean | undefined
-  /** What is wrong with limits in policy notation, as the end of a sentence, or undefined. The layers know; this file may not ask them. */
-  readonly checkLimits: (text: string) => string | undefined
+  /** The layers know; this file may not ask them. */
+  readonly checkLimits: CheckLimits
 }
 
 /**
@@ -36,18 +39,16 @@ export function loadConfig(options: LoadOptions): Config {
   const settings = new Map([...(file?.values ?? []), ...environment])
   const untyped = new Set(mistakes.map(({ key }) => key))
   checkValues(settings, report)
-  checkAllLimits(settings, file?.routes ?? new Map(), options.checkLimits, report)
-  const config = assemble(settings, file?.routes ?? new Map(), options)
+  checkLimitKeys(settings, options.checkLimits, report)
+  const config = assemble(settings, file?.entries ?? [], options)
   // Half of an unreadable file's values would be guesses here, and the mistakes found among them false ones.
-  if (file !== undefined) checkCombinations(config, untyped, report)
+  if (file !== undefined) mistakes.push(...combinationMistakes(config, untyped))
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return deepFreeze(config)
 }
 
-type Routes = Settings['routes']
-
 /** Empty settings when there is no file and none was named; undefined when there is one that cannot be used, which is reported. */
-function readConfigFile({ env, cwd, configPath }: LoadOptions, report: Report): Settings | undefined {
+function readConfigFile({ env, cwd, configPath, checkLimits }: LoadOptions, report: Report): Settings | undefined {
   const named = configPath ?? env['FILMGATE_CONFIG']
   const label = named ?? 'filmgate.toml'
   let text: string
@@ -55,12 +56,12 @@ function readConfigFile({ env, cwd, configPath }: LoadOptions, report: Report): 
     text = readText(cwd, label)
   } catch (error) {
     const { code, message } = error as Unreadable
-    if (named === undefined && code === 'ENOENT') return { values: new Map(), routes: new Map() }
+    if (named === undefined && code === 'ENOENT') return { values: new Map(), entries: [] }
     const byVariable = configPath === undefined && named !== undefined
     report({ key: '', message: `cannot read ${JSON.stringify(label)}: ${message}`, source: byVariable ? 'FILMGATE_CONFIG' : label })
     return undefined
   }
-  return readToml(text, label, report)
+  return readToml(text, label, checkLimits, report)
 }
 
 const reasons: ReadonlyMap<string, string> = new Map([
@@ -106,57 +107,10 @@ function checkOf({ section, member }: Field): ((value: unknown) => string | unde
 
 const limitKeys: readonly KeyName[] = ['limits.default', 'limits.authenticated', 'limits.total']
 
-function checkAllLimits(settings: ReadonlyMap<string, Setting>, routes: Routes, check: LoadOptions['checkLimits'], report: Report): void {
-  const verify = (key: string, text: string, source: Origin): void => {
-    const message = check(text)
-    if (message !== undefined) report({ key, message, source })
-  }
+function checkLimitKeys(settings: ReadonlyMap<string, Setting>, check: CheckLimits, report: Report): void {
   for (const key of limitKeys) {
     const setting = settings.get(key)
-    if (setting) verify(key, setting.value as string, setting.origin)
+    const message = setting && check(setting.value as string)
+    if (message !== undefined) report({ key, message, source: setting?.origin ?? 'default' })
   }
-  for (const [route, { limits, origin }] of routes) {
-    if (limits !== 'exempt') verify(routeKey(route), 'only' in limits ? limits.only : limits.add, origin)
-  }
-}
-
-const routeKey = (route: string): string => `${routesName}.${pathName([route])}`
-
-/** `untyped` names the keys whose intended value is unknown. */
-function checkCombinations(config: Config, untyped: ReadonlySet<string>, report: Report): void {
-  for (const { keys, check } of crossChecks) {
-    if (keys.some((key) => untyped.has(key))) continue
-    const message = check(config)
-    const key = keys.find((name) => config.origins.get(name) !== 'default') ?? keys[0]
-    if (message !== undefined) report({ key, message, source: config.origins.get(key) ?? 'default' })
-  }
-}
-
-function assemble(settings: ReadonlyMap<string, Setting>, routes: Routes, options: LoadOptions): Config {
-  const sections: Record<string, Record<string, unknown>> = {}
-  const origins = new Map<string, Origin>()
-  for (const field of fields) {
-    const setting = settings.get(field.name) ?? { value: defaultOf(field, options), origin: 'default' }
-    sections[field.section] = { ...sections[field.section], [field.property]: normal(field.name, setting.value, options.cwd) }
-    origins.set(field.name, setting.origin)
-  }
-  for (const [route, { origin }] of routes) origins.set(routeKey(route), origin)
-  const byRoute = Object.fromEntries([...routes].map(([route, { limits }]) => [route, limits]))
-  return { ...sections, limits: { ...sections['limits'], routes: byRoute }, origins } as unknown as Config
-}
-
-const defaultOf = ({ name, schema }: Field, { isTTY }: LoadOptions): unknown =>
-  name === 'log.format' && isTTY === true ? 'pretty' : structuredClone((schema as { default?: unknown }).default)
-
-/** One spelling for what can be spelled in several ways, so that nobody after this compares the wrong one. */
-function normal(name: KeyName, value: unknown, cwd: string): unknown {
-  if (name === 'data.dir') return resolve(cwd, value as string)
-  if (name === 'server.hosts') return (value as readonly string[]).map((host) => host.toLowerCase())
-  if (name === 'server.public_url' && URL.canParse(value as string)) return new URL(value as string).origin
-  return value
-}
-
-function deepFreeze<T extends object>(value: T): T {
-  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner as object)
-  return Object.freeze(value)
 }

@@ -29,15 +29,54 @@ function outcome(env: Record<string, string | undefined>, toml: string | Uint8Ar
 }
 
 const variable = fc.oneof(
-  fc.constantFrom(...fields.flatMap(({ variables }) => variables), 'FILMGATE_SECRETS_KEY_FILE', 'FILMGATE_CONFIG', '__proto__'),
+  fc.constantFrom(
+    ...fields.flatMap(({ variables }) => variables),
+    'FILMGATE_SECRETS_KEY_FILE',
+    'FILMGATE_LIMITS_STORE_FILE',
+    'FILMGATE_CONFIG',
+    '__proto__',
+  ),
   fc.string().map((name) => `FILMGATE_${name}`),
 )
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
-  fc.constantFrom('', '0', '3000', 'true', '127.0.0.1', '10.0.0.0/8', '::/0,::ffff:1.2.3.4/128', 'https://[::1', 'a,b:1,[::]', '.'),
+  fc.constantFrom(
+    '',
+    '0',
+    '3000',
+    'true',
+    '127.0.0.1',
+    '10.0.0.0/8',
+    '::/0,::ffff:1.2.3.4/128',
+    'https://[::1',
+    'a,b:1,[::]',
+    '.',
+    'redis://',
+    'redis://:%00@cache/0',
+    'observe',
+  ),
 )
 const name = fc.oneof(
-  fc.constantFrom('server', 'port', 'hosts', 'trusted_proxies', 'limits', 'routes', 'GET /', 'only', 'tls', '__proto__', 'constructor', ''),
+  fc.constantFrom(
+    'server',
+    'port',
+    'hosts',
+    'trusted_proxies',
+    'limits',
+    'routes',
+    'keys',
+    'throttle',
+    'concurrency',
+    'GET /',
+    'Ab3dEf6hIj9k',
+    'only',
+    'pace',
+    'burst',
+    'tls',
+    '__proto__',
+    'constructor',
+    '',
+  ),
   fc.string({ unit: 'binary-ascii' }),
 )
 const { tree } = fc.letrec((tie) => ({
@@ -65,6 +104,10 @@ test('any text or bytes as the file are a configuration or a ConfigError', () =>
     '__proto__ = 1\n',
     '[limits.routes]\n',
     '"GET /" = "exempt"\n',
+    '[limits.keys]\n',
+    'Ab3dEf6hIj9k = "exempt"\n',
+    '[throttle.routes]\n',
+    '"GET /" = { pace = "1 per day" }\n',
     '[',
     '= ',
     '"""',
@@ -85,6 +128,41 @@ test('any text or bytes as the file are a configuration or a ConfigError', () =>
 
 test('any TOML document is a configuration or a ConfigError', () => {
   fc.assert(fc.property(tree, (document) => void outcome({}, stringify(document))))
+})
+
+test('any entry of a table is read as it stands or refused', () => {
+  const value = fc.oneof(
+    tree,
+    fc.string(),
+    fc.integer(),
+    fc.record(
+      {
+        pace: fc.constantFrom('1 per day', '1 per day; 2 per hour', 'often', '1 per day burst 2'),
+        burst: fc.integer({ min: -1, max: 1001 }),
+        max_wait_ms: fc.integer({ min: 0, max: 11_000 }),
+        max_waiting: fc.integer({ min: 0, max: 1001 }),
+        only: fc.string(),
+      },
+      { requiredKeys: [], noNullPrototype: true },
+    ),
+  )
+  const entryNames = fc.constantFrom('GET /', 'POST /add_film', 'Ab3dEf6hIj9k', '__proto__', 'fg_Ab3dEf6hIj9k', 'constructor')
+  const table = fc.dictionary(entryNames, value, { maxKeys: 3, noNullPrototype: true })
+  const document = fc.record(
+    { limits: fc.record({ routes: table, keys: table }, { requiredKeys: [] }), throttle: fc.record({ routes: table }) },
+    { requiredKeys: [] },
+  )
+  fc.assert(
+    fc.property(document, (given) => {
+      const config = outcome({}, stringify(given))
+      if (config instanceof ConfigError) return
+      assert.deepEqual(Object.keys(config.limits.keys), Object.keys(given.limits?.keys ?? {}))
+      for (const [route, throttle] of Object.entries(config.throttle.routes)) {
+        const { pace, burst = 1, max_wait_ms: maxWaitMs = 8000, max_waiting: maxWaiting = 2 } = given.throttle!.routes[route] as never
+        assert.deepEqual(throttle, { pace, burst, maxWaitMs, maxWaiting })
+      }
+    }),
+  )
 })
 
 test('no tables too deep, no name too long', () => {

@@ -1,6 +1,9 @@
 import { databaseUrlMistake } from './database-url.ts'
-import { cidrMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import type { ConfigMistake } from './errors.ts'
 import type { Checks, Config, KeyName } from './keys.ts'
+import { cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { redisUrlMistake } from './redis-url.ts'
+import { entryName } from './tables.ts'
 
 const loopbackHost = (host: string): string | undefined =>
   isLoopback(host)
@@ -26,12 +29,6 @@ function publicUrl(text: string): string | undefined {
 const dataDir = (text: string): string | undefined =>
   text.trim() === '' || text.includes('\0') ? 'must be the path of a folder' : undefined
 
-function limitsStore(text: string): string | undefined {
-  if (text === 'memory') return undefined
-  const later = /^(?:rediss?|valkeys?):/i.test(text) ? 'is Redis, which is not available in this release: it ' : ''
-  return `${later}must be "memory" (FILMGATE_LIMITS_STORE wins over a REDIS_URL that is meant for something else)`
-}
-
 /** The text itself, in UTF-8, is the key material: at least 32 bytes of it, and more where each character holds less than it could. */
 function secretsKey(key: string): string | undefined {
   if (key === '') return undefined
@@ -51,17 +48,16 @@ export const checks: Checks = {
   data: { dir: dataDir },
   database: { url: databaseUrlMistake },
   secrets: { key: secretsKey },
-  limits: { store: limitsStore },
+  limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
 }
 
 interface CrossCheck {
   /** All must have the right type; the first of them that is not a default gets the blame. */
   readonly keys: readonly [KeyName, ...KeyName[]]
-  readonly check: (config: Pick<Config, 'server' | 'ops' | 'database' | 'secrets'>) => string | undefined
+  readonly check: (config: Config) => string | undefined
 }
 
-/** Combinations that are wrong although each value alone is not. */
-export const crossChecks: readonly CrossCheck[] = [
+const crossChecks: readonly CrossCheck[] = [
   {
     keys: ['server.port', 'ops.port', 'server.host', 'ops.host'],
     check: ({ server, ops }) =>
@@ -83,4 +79,32 @@ export const crossChecks: readonly CrossCheck[] = [
         ? 'is PostgreSQL, which needs secrets.key, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
         : undefined,
   },
+  {
+    keys: ['concurrency.per_client', 'concurrency.total'],
+    check: ({ concurrency: { perClient, total } }) =>
+      perClient > total
+        ? `makes concurrency.per_client (${perClient}) more than concurrency.total (${total}), which would be reached first`
+        : undefined,
+  },
 ]
+
+/** Combinations that are wrong although each value alone is not. `untyped` names the keys whose intended value is unknown. */
+export function combinationMistakes(config: Config, untyped: ReadonlySet<string>): readonly ConfigMistake[] {
+  const originOf = (key: string): string => config.origins.get(key) ?? 'default'
+  const mistakes = crossChecks.flatMap(({ keys, check }): ConfigMistake[] => {
+    const message = keys.some((key) => untyped.has(key)) ? undefined : check(config)
+    const key = keys.find((name) => originOf(name) !== 'default') ?? keys[0]
+    return message === undefined ? [] : [{ key, message, source: originOf(key) }]
+  })
+  return untyped.has('server.request_timeout_ms') ? mistakes : [...mistakes, ...waitMistakes(config)]
+}
+
+/** Its connection would be closed for being idle, or its body for being late, before its turn came. */
+const waitMistakes = ({ server: { requestTimeoutMs }, throttle, origins }: Config): ConfigMistake[] =>
+  Object.entries(throttle.routes)
+    .filter(([, { maxWaitMs }]) => maxWaitMs >= requestTimeoutMs)
+    .map(([route, { maxWaitMs }]) => {
+      const key = entryName('throttle.routes', route)
+      const message = `lets requests wait for ${maxWaitMs} ms, but server.request_timeout_ms is ${requestTimeoutMs}: max_wait_ms must be less`
+      return { key, message, source: origins.get(key) ?? 'default' }
+    })

@@ -1,5 +1,5 @@
-import { fields, routesName, type Config, type Origin } from './keys.ts'
-import { pathName } from './toml-lines.ts'
+import { fields, schema, type Config, type Field, type Origin } from './keys.ts'
+import { entryName, tables, type Table, type TableEntry } from './tables.ts'
 
 /** One line of `filmgate config`: `value` in TOML notation, secrets and passwords in URLs replaced by `***`. */
 export interface DescribedValue {
@@ -8,27 +8,36 @@ export interface DescribedValue {
   readonly origin: Origin
 }
 
-/** Every key with its effective value and where that came from, in the order of the contract. Safe to show and to log. */
-export function describeConfig(config: Config): readonly DescribedValue[] {
-  const originOf = (key: string): Origin => config.origins.get(key) ?? 'default'
-  const values = fields.map(({ name, section, property, secret }) => {
-    const value = (config[section] as Readonly<Record<string, unknown>>)[property]
-    return { key: name, value: secret && value !== '' ? '"***"' : shown(value), origin: originOf(name) }
-  })
-  const routes = Object.entries(config.limits.routes).map(([route, limits]) => {
-    const key = `${routesName}.${pathName([route])}`
-    return { key, value: shownLimits(limits), origin: originOf(key) }
-  })
-  return [...values, ...routes]
+/** Every key with its effective value and where that came from, section by section. Safe to show and to log. */
+export const describeConfig = (config: Config): readonly DescribedValue[] =>
+  Object.keys(schema)
+    .flatMap((section) => [
+      ...fields.filter((field) => field.section === section).map((field) => ({ key: field.name, value: shownField(config, field) })),
+      ...tables.filter((table) => table.section === section).flatMap((table) => shownEntries(config, table)),
+    ])
+    .map(({ key, value }) => ({ key, value, origin: config.origins.get(key) ?? 'default' }))
+
+function shownField(config: Config, { section, property, secret }: Field): string {
+  const value = (config[section] as Readonly<Record<string, unknown>>)[property]
+  return secret && value !== '' ? '"***"' : shown(value)
+}
+
+function shownEntries(config: Config, { name: table, section, member }: Table): { key: string; value: string }[] {
+  const entries = (config[section] as unknown as Readonly<Record<string, Readonly<Record<string, TableEntry>>>>)[member] ?? {}
+  return Object.entries(entries).map(([name, entry]) => ({ key: entryName(table, name), value: shownEntry(entry) }))
 }
 
 const shown = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? withoutPassword(inner) : inner))
 
-function shownLimits(limits: Config['limits']['routes'][string]): string {
-  if (limits === 'exempt') return shown(limits)
-  return 'only' in limits ? `{ only = ${shown(limits.only)} }` : shown(limits.add)
+function shownEntry(entry: TableEntry): string {
+  if (entry === 'exempt') return shown(entry)
+  if ('add' in entry) return shown(entry.add)
+  const pairs = Object.entries(entry).map(([property, value]) => `${snake(property)} = ${shown(value)}`)
+  return `{ ${pairs.join(', ')} }`
 }
+
+const snake = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /**
  * Passwords may hold an unescaped "/" or "@", so all from the first ":" after "//" to the last "@" goes; the query goes whole, because

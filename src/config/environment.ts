@@ -1,6 +1,7 @@
 import { nearest, type Report } from './errors.ts'
-import { fields, laterKeys, laterSections, routesName, type Field } from './keys.ts'
+import { fields, laterSections, type Field } from './keys.ts'
 import { textMistake } from './shape.ts'
+import { tables } from './tables.ts'
 import type { Setting } from './toml-file.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -15,7 +16,6 @@ const ownNames = fields.flatMap((field) => field.variables.slice(0, 1).concat(fi
 // For the command line, the test suite and CI.
 const known: ReadonlySet<string> = new Set([...ownNames, 'FILMGATE_CONFIG', 'FILMGATE_REQUIRE_SERVICES'])
 const laterPrefixes = [...laterSections].map((section) => `${variableOf(section)}_`)
-const laterVariables: ReadonlySet<string> = new Set([...laterKeys].map(variableOf))
 
 /** Reads all FILMGATE_ variables and the customary ones; reports what is wrong or unknown among them. */
 export function readEnvironment(env: Environment, readText: ReadText, report: Report): Map<string, Setting> {
@@ -73,7 +73,8 @@ function fromText({ schema }: Field, text: string): unknown {
 function checkVariableName(name: string, report: Report): void {
   if (!name.startsWith(prefix) || name.startsWith('FILMGATE_TEST_') || known.has(name)) return
   const fail = (message: string): void => report({ key: '', message, source: name })
-  if (laterVariables.has(name) || laterPrefixes.some((start) => name.startsWith(start))) fail('not available in this release')
-  else if (name === variableOf(routesName)) fail(`tables such as [${routesName}] are set in filmgate.toml only`)
+  const table = tables.find((candidate) => name === variableOf(candidate.name))
+  if (laterPrefixes.some((start) => name.startsWith(start))) fail('not available in this release')
+  else if (table) fail(`tables such as [${table.name}] are set in filmgate.toml only`)
   else fail(`not a known variable; the nearest is ${nearest(name, [...known])}`)
 }

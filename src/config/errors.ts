@@ -35,10 +35,13 @@ export function formatConfigErrors(errors: readonly ConfigMistake[]): string {
 const lineOf = ({ source }: ConfigMistake): number => Number(/:(\d+)$/.exec(source)?.[1] ?? Number.MAX_SAFE_INTEGER)
 
 const printableMistake = ({ key, message, source }: ConfigMistake): ConfigMistake => ({
-  key: printable(cut(key)),
+  key: printable(cut(withoutSecrets(key))),
   message: printable(message),
   source: printable(source),
 })
+
+/** So many letters and digits in a row are no name of ours, but maybe a secret in the wrong place: an API key instead of its id. */
+const withoutSecrets = (name: string): string => name.replace(/[0-9A-Za-z]{40,}/g, '***')
 
 const cut = (name: string): string => (name.length > 100 ? `${name.slice(0, 100)}…` : name)
 

@@ -2,7 +2,8 @@ import { Type, type Static, type TSchema, type TSchemaOptions } from 'typebox'
 
 /**
  * Every key of filmgate.toml in this release: the one source of names, types, ranges, defaults and environment variables.
- * `secret` is never shown, `customary` is a second environment variable that other software uses for the same thing.
+ * `secret` is never shown, `customary` is a second environment variable that other software uses for the same thing, `reload` marks what can
+ * change while the server runs.
  */
 
 interface Extra extends TSchemaOptions {
@@ -10,12 +11,14 @@ interface Extra extends TSchemaOptions {
   /** May be given as `<KEY>_FILE`, as every secret may: it can hold one. */
   readonly fromFile?: true
   readonly customary?: string
+  readonly reload?: true
 }
 
 const text = (fallback: string, extra: Extra = {}) => Type.String({ default: fallback, ...extra })
 const integer = (fallback: number, minimum: number, maximum: number, extra: Extra = {}) =>
   Type.Integer({ default: fallback, minimum, maximum, ...extra })
-const list = () => Type.Array(Type.String(), { default: [] })
+const list = (extra: Extra = {}) => Type.Array(Type.String(), { default: [], ...extra })
+const reload = { reload: true } as const
 
 export const schema = {
   server: {
@@ -39,31 +42,42 @@ export const schema = {
   database: { url: text('sqlite', { customary: 'DATABASE_URL', fromFile: true }) },
   secrets: { key: text('', { secret: true }) },
   limits: {
-    store: text('memory', { customary: 'REDIS_URL' }),
-    default: text('200 per day; 50 per hour'),
-    authenticated: text('20000 per day; 2000 per hour'),
-    total: text('20 per second; 3000 per hour'),
+    // What is counted lives in the store: another one, or another bound on it, would begin anew. So these four need a restart.
+    store: text('memory', { customary: 'REDIS_URL', fromFile: true }),
+    on_store_failure: Type.Enum(['local', 'deny', 'allow'], { default: 'local' }),
+    store_timeout_ms: integer(50, 5, 10_000),
     // A JavaScript Map ends at 2^24 entries.
     max_tracked_clients: integer(1_000_000, 1000, 16_000_000),
+    mode: Type.Enum(['enforce', 'observe'], { default: 'enforce', ...reload }),
+    default: text('200 per day; 50 per hour', reload),
+    authenticated: text('20000 per day; 2000 per hour', reload),
+    total: text('20 per second; 3000 per hour', reload),
+    exempt: list(reload),
+  },
+  throttle: {},
+  concurrency: {
+    per_client: integer(20, 1, 100_000, reload),
+    total: integer(2000, 1, 1_000_000, reload),
   },
   votes: { anonymous: Type.Boolean({ default: true }) },
   log: {
-    level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
+    level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info', ...reload }),
     // "pretty" where a person watches: loadConfig knows whether there is a terminal.
-    format: Type.Enum(['json', 'pretty'], { default: 'json' }),
+    format: Type.Enum(['json', 'pretty'], { default: 'json', ...reload }),
   },
   page: { enabled: Type.Boolean({ default: true }) },
 } as const
 
-/** What [limits.routes] may hold for a route; a string other than "exempt" adds its limits. */
-export const routeLimitsSchema = Type.Union([Type.String(), Type.Object({ only: Type.String() }, { additionalProperties: false })])
+/** One entry of [throttle.routes]. */
+export const throttleSchema = {
+  pace: Type.String(),
+  burst: integer(1, 1, 1000),
+  max_wait_ms: integer(8000, 1, 60_000),
+  max_waiting: integer(2, 1, 1000),
+} as const
 
-/** The name of that table, which has no environment variable and no single value. */
-export const routesName = 'limits.routes'
-
-/** Of the contract, but of a later release: whole sections, and keys of sections that are here already. */
-export const laterSections: ReadonlySet<string> = new Set(['tls', 'throttle', 'concurrency', 'cors', 'auth', 'monitor'])
-export const laterKeys: ReadonlySet<string> = new Set(['limits.on_store_failure', 'limits.store_timeout_ms'])
+/** Of the contract, but of a later release. */
+export const laterSections: ReadonlySet<string> = new Set(['tls', 'cors', 'auth', 'monitor'])
 
 type Schema = typeof schema
 export type SectionName = keyof Schema
@@ -73,8 +87,20 @@ type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head
 type Value<T> = T extends TSchema ? Readonly<Static<T>> : never
 type Section<T> = { readonly [K in keyof T & string as Camel<K>]: Value<T[K]> }
 
-/** `add` counts on top of the route's own limits, `only` replaces them, "exempt" frees the route of all but `limits.total`. */
-export type RouteLimits = { readonly add: string } | { readonly only: string } | 'exempt'
+/** `add` counts on top of the limits that hold anyway, `only` replaces them, "exempt" lifts them all but `limits.total`. */
+export type LimitsOverride = { readonly add: string } | { readonly only: string } | 'exempt'
+
+/** `pace` is one limit in policy notation. */
+export type Throttle = Section<typeof throttleSchema>
+
+/** Tables whose entries are named by who writes them: by "METHOD /path", or by the id of an API key. */
+interface Tables {
+  readonly limits: {
+    readonly routes: Readonly<Record<string, LimitsOverride>>
+    readonly keys: Readonly<Record<string, LimitsOverride>>
+  }
+  readonly throttle: { readonly routes: Readonly<Record<string, Throttle>> }
+}
 
 /** Where a value came from: "default", "filmgate.toml:12", or the name of an environment variable. */
 export type Origin = string
@@ -82,11 +108,10 @@ export type Origin = string
 /**
  * The effective configuration, deeply frozen. Sections as in filmgate.toml, keys in camelCase with their units (`server.bodyLimitBytes`).
  * `data.dir` is absolute, `server.publicUrl` is an origin without a trailing slash or empty, `server.hosts` are in lower case,
- * limits are still in policy notation, `limits.routes` is keyed by "METHOD /path".
+ * limits are still in policy notation.
  */
-export type Config = { readonly [S in Exclude<SectionName, 'limits'>]: Section<Schema[S]> } & {
-  readonly limits: Section<Schema['limits']> & { readonly routes: Readonly<Record<string, RouteLimits>> }
-  /** By key as written in filmgate.toml, and `limits.routes."GET /"` for each route that is set. */
+export type Config = { readonly [S in SectionName]: Section<Schema[S]> & (S extends keyof Tables ? Tables[S] : unknown) } & {
+  /** By key as written in filmgate.toml, and by `entryName` for each entry of a table. */
   readonly origins: ReadonlyMap<string, Origin>
 }
 
@@ -107,6 +132,8 @@ export interface Field {
   readonly secret: boolean
   /** There is a variable `<KEY>_FILE` too. */
   readonly fromFile: boolean
+  /** Can change while the server runs, as every table can. */
+  readonly reload: boolean
   readonly schema: TSchema
 }
 
@@ -122,6 +149,7 @@ function fieldOf(section: SectionName, member: string, definition: TSchema & Ext
     variables: definition.customary === undefined ? [variable] : [variable, definition.customary],
     secret: definition.secret === true,
     fromFile: definition.secret === true || definition.fromFile === true,
+    reload: definition.reload === true,
     schema: definition,
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { cidrMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 
 const refused = (check: (entry: string) => string | undefined, entries: readonly string[]): void => {
   for (const entry of entries) assert.notEqual(check(entry), undefined, entry)
@@ -29,6 +29,12 @@ test('networks of proxies', () => {
 test('networks that hold everybody, by whatever name', () => {
   refused(cidrMistake, ['0.0.0.0/0', '::/0', '0.0.0.0/1', '128.0.0.0/1', '8000::/1', '2000::/3', '::/96', '::/64'].slice(0, 6))
   refused(cidrMistake, ['::ffff:0:0/96', '::ffff:0.0.0.0/96', '::ffff:10.0.0.0/104', '::/80', '::/8'])
+})
+
+test('networks that are free of limits: by the same rules, with reasons of their own', () => {
+  accepted(exemptMistake, ['127.0.0.1/32', '10.0.0.0/8', 'fc00::/7', '2001:db8::/48'])
+  refused(exemptMistake, ['', '10.0.0.1', '10.0.0.5/24', '::ffff:10.0.0.0/104', 'localhost', '2'])
+  for (const entry of ['0.0.0.0/0', '::/0', '128.0.0.0/1', '*', 'true']) assert.match(exemptMistake(entry) ?? '', /would free everybody/)
 })
 
 test('an IPv4 network is accepted exactly when no bit is set after its prefix', () => {

@@ -26,10 +26,17 @@ const bracketed = (address: string): string => new URL(`http://[${address}]`).ho
 
 const trustEverybody = 'would believe the X-Forwarded-For of everybody, so anyone could take any address and escape every limit and ban'
 
-/** What is wrong with one entry of trusted_proxies, or undefined. Networks in CIDR notation (RFC 4632, RFC 4291), nothing else. */
-export function cidrMistake(entry: string): string | undefined {
-  if (entry === 'true' || entry === '*') return `${trustEverybody}: name the networks of your proxies`
-  if (/^\d+$/.test(entry)) return hopCountMistake
+/** What is wrong with one entry of trusted_proxies, or undefined. */
+export const cidrMistake = (entry: string): string | undefined =>
+  /^\d+$/.test(entry) ? hopCountMistake : entryMistake(entry, `${trustEverybody}: name the networks of your proxies`)
+
+/** What is wrong with one entry of limits.exempt, or undefined. */
+export const exemptMistake = (entry: string): string | undefined =>
+  entryMistake(entry, 'would free everybody of every limit: name the networks of your own machines')
+
+/** Networks in CIDR notation (RFC 4632, RFC 4291), nothing else; `tooWide` says why none may hold everybody. */
+function entryMistake(entry: string, tooWide: string): string | undefined {
+  if (entry === 'true' || entry === '*') return tooWide
   if (isIP(entry) !== 0 && !entry.includes('%')) return `is an address: write it as a network, with /${isIPv4(entry) ? 32 : 128} after it`
   const [, address = '', digits = ''] = /^([^/%]+)\/(0|[1-9]\d{0,2})$/.exec(entry) ?? []
   const version = isIP(address)
@@ -37,7 +44,7 @@ export function cidrMistake(entry: string): string | undefined {
   const length = Number(digits)
   if (version === 0 || length > width) return 'is not a network in CIDR notation, such as 10.0.0.0/8 or fd00::/8'
   // Two /1 networks are /0 by another name. 10.0.0.0/8 and fc00::/7 are the widest that people own.
-  if (length < (version === 4 ? 8 : 7)) return `${trustEverybody}: name the networks of your proxies`
+  if (length < (version === 4 ? 8 : 7)) return tooWide
   return networkMistake(version === 4 ? ipv4Bits(address) : ipv6Bits(address), width, length)
 }
 
@@ -50,7 +57,7 @@ function networkMistake(bits: bigint, width: 32 | 128, length: number): string |
   // ::ffff:0:0/96 is all of IPv4, whatever part of it is named: its own notation is checked above.
   const top = BigInt(128 - Math.min(length, 96))
   if (width === 128 && bits >> top === 0xffff_0000_0000n >> top) return 'covers IPv4 addresses in IPv6 notation: write them as IPv4'
-  // 10.0.0.5/24: one proxy or all its neighbours? The wrong guess trusts 255 strangers.
+  // 10.0.0.5/24: one machine or all its neighbours? The wrong guess trusts 255 strangers.
   if ((bits & ((1n << beyond) - 1n)) !== 0n)
     return `has bits set after the prefix: write the network's first address, or /${width} for one address`
   return undefined

@@ -90,6 +90,12 @@ test('no error repeats a secret or a password, however it went astray', () => {
     [{ FILMGATE_DATABASE_URL_FILE: `postgres://user:${password}@db/films` }],
     [{ DATABASE_URL: `mysql://user:${password}@db/films` }],
     [{ REDIS_URL: `rediss://:${password}@cache` }],
+    [{ REDIS_URL: `redis://${secret}@cache` }],
+    [{ FILMGATE_LIMITS_STORE: `valkey://:${secret}@cache/${secret}` }],
+    [{ FILMGATE_LIMITS_STORE: `redis://:${secret}#@cache` }],
+    [{ FILMGATE_LIMITS_STORE: `redis://:${secret}?@cache` }],
+    [{ FILMGATE_LIMITS_STORE: secret }],
+    [{ FILMGATE_LIMITS_STORE_FILE: `redis://:${secret}@cache` }],
     [{ FILMGATE_SERVER_PUBLIC_URL: `https://user:${password}@films.example.com` }],
     [{ FILMGATE_SERVER_HOSTS: `https://user:${password}@films.example.com` }],
     [{ FILMGATE_SERVER_TRUSTED_PROXIES: secret, FILMGATE_LOG_LEVEL: secret, FILMGATE_SERVER_PORT: secret, FILMGATE_SERVER_HOST: secret }],
@@ -116,8 +122,27 @@ test('passwords in URLs are not shown', () => {
   assert.equal(shown('postgres://db:5432/films'), '"postgres://db:5432/films"')
 })
 
+test('the address of the limiter store may be in a file, and is shown without its password', () => {
+  writeFileSync(join(folder, 'redis'), `rediss://films:${secret}@cache/1\n`)
+  const config = load({ FILMGATE_LIMITS_STORE_FILE: 'redis' })
+  assert.equal(config.limits.store, `rediss://films:${secret}@cache/1`)
+  assert.deepEqual(
+    describeConfig(config).find(({ key }) => key === 'limits.store'),
+    { key: 'limits.store', value: '"rediss://films:***@cache/1"', origin: 'FILMGATE_LIMITS_STORE_FILE' },
+  )
+  assert.match(reasonOf({ FILMGATE_LIMITS_STORE_FILE: 'redis', REDIS_URL: 'redis://cache' }), /is set twice/)
+})
+
 test('the description has every key once, in TOML, with its origin', () => {
-  const config = load({ PORT: '0' }, '[limits.routes]\n"GET /" = { only = "1 per day" }\n"POST /add_film" = "exempt"')
+  const toml = `[limits.routes]
+"GET /" = { only = "1 per day" }
+"POST /add_film" = "exempt"
+[limits.keys]
+Ab3dEf6hIj9k = "7 per day"
+[throttle.routes]
+"GET /" = { pace = "1 per second" }
+`
+  const config = load({ PORT: '0' }, toml)
   const described = describeConfig(config)
   assert.equal(new Set(described.map(({ key }) => key)).size, described.length)
   assert.deepEqual(new Set(described.map(({ key }) => key)), new Set(config.origins.keys()))
@@ -125,8 +150,15 @@ test('the description has every key once, in TOML, with its origin', () => {
     described.find(({ key }) => key === 'server.port'),
     { key: 'server.port', value: '0', origin: 'PORT' },
   )
-  assert.deepEqual(described.slice(-2), [
+  const first = described.findIndex(({ key }) => key.startsWith('limits.routes'))
+  assert.deepEqual(described.slice(first, first + 4), [
     { key: 'limits.routes."GET /"', value: '{ only = "1 per day" }', origin: 'filmgate.toml:2' },
     { key: 'limits.routes."POST /add_film"', value: '"exempt"', origin: 'filmgate.toml:3' },
+    { key: 'limits.keys.Ab3dEf6hIj9k', value: '"7 per day"', origin: 'filmgate.toml:5' },
+    {
+      key: 'throttle.routes."GET /"',
+      value: '{ pace = "1 per second", burst = 1, max_wait_ms = 8000, max_waiting = 2 }',
+      origin: 'filmgate.toml:7',
+    },
   ])
 })

@@ -1,16 +1,22 @@
+import type { TSchema } from 'typebox'
 import { Check } from 'typebox/value'
-import type { Field } from './keys.ts'
 import { hopCountMistake } from './networks.ts'
 
+/** A key with its type. */
+interface Typed {
+  readonly name: string
+  readonly schema: TSchema
+}
+
 /** What the type of a key asks for, as the end of a sentence that starts with the key; undefined when `value` has that type. */
-export function shapeMistake({ name, schema }: Field, value: unknown): string | undefined {
+export function shapeMistake({ name, schema }: Typed, value: unknown): string | undefined {
   if (Check(schema, value)) return undefined
   if (name === 'server.trusted_proxies') return proxiesMistake(value)
   return `must be ${expected(schema)}${kindMismatch(schema, value)}`
 }
 
 /** The same for a text from the environment, where every value is a string. */
-export function textMistake({ schema }: Field, value: unknown): string | undefined {
+export function textMistake({ schema }: Typed, value: unknown): string | undefined {
   if (Check(schema, value)) return undefined
   return `must be ${expected(schema)}${(schema as Definition).type === 'integer' ? ', in decimal digits' : ''}`
 }
@@ -52,4 +58,15 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'array'
   if (value instanceof Date) return 'date'
   return typeof value === 'object' ? 'table' : typeof value
+}
+
+/**
+ * TOML integers as the numbers they are in Config. A float that looks like an integer (3000.0) becomes NaN, an integer that a number
+ * cannot hold stays a BigInt: the check of the type refuses both.
+ */
+export function plainIntegers(value: unknown): unknown {
+  if (typeof value === 'number') return NaN
+  if (typeof value !== 'bigint') return value
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : value
 }

@@ -13,6 +13,11 @@ import type { SecurityEvent } from '../core/events.ts'
 import { concurrency, type ConcurrencyOptions } from './concurrency.ts'
 import { problems } from './problems.ts'
 
+const name = (request: FastifyRequest): string => String(request.headers['x-client'] ?? 'somebody')
+
+const refusing = (_request: FastifyRequest, _reply: FastifyReply, next: (error: Error) => void): void =>
+  next(new Problem('forbidden', { detail: 'No.' }))
+
 /** An application whose /slow is answered when the test says so. Clients name themselves. */
 const openApp = async (limits: { perClient: number; total: number }, options: Partial<ConcurrencyOptions> = {}) => {
   const app = Fastify()
@@ -20,7 +25,6 @@ const openApp = async (limits: { perClient: number; total: number }, options: Pa
   const refused: string[] = []
   const held = new Map<string, FastifyReply>()
   const beforehand = { hold: undefined as Promise<void> | undefined }
-  const name = (request: FastifyRequest): string => String(request.headers['x-client'] ?? 'somebody')
   await app.register(problems, { observe: () => undefined })
   app.addHook('onRequest', async () => beforehand.hold)
   await app.register(concurrency, {
@@ -35,8 +39,6 @@ const openApp = async (limits: { perClient: number; total: number }, options: Pa
   app.get('/bug', () => {
     throw new TypeError('bug')
   })
-  const refusing = (_request: FastifyRequest, _reply: FastifyReply, next: (error: Error) => void): void =>
-    next(new Problem('forbidden', { detail: 'No.' }))
   app.get('/refused', { preHandler: refusing }, () => 'never')
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo

@@ -121,7 +121,7 @@ const problemOf = (refusal: Refusal, { pace }: ThrottlePolicy): Problem => {
 /** A subject behind an @, which no prefix contains. */
 const identityOfRequest = (request: FastifyRequest): PacedIdentity => {
   const { client, principal } = request as { readonly client: Client; readonly principal?: Principal | null }
-  return { id: principal === null || principal === undefined ? client.prefix : `@${principal.subject}` }
+  return principal === null || principal === undefined ? { id: client.prefix, wider: client.network } : { id: `@${principal.subject}` }
 }
 
 const routeName = ({ method, url, config }: RouteOptions): string => {

@@ -7,7 +7,7 @@ import { Queue } from './queue.ts'
 const queueOf = (names: string) => {
   const queue = new Queue<string>()
   const given: number[] = []
-  for (const [i, name] of [...names].entries()) queue.join(name, { atMs: 10 * (i + 1), giveBack: () => void given.push(10 * (i + 1)) })
+  for (const [i, name] of names.split('').entries()) queue.join(name, { atMs: 10 * (i + 1), giveBack: () => void given.push(10 * (i + 1)) })
   return { queue, given }
 }
 

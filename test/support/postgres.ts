@@ -2,12 +2,12 @@ import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_pro
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chownSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { eventually, within } from './deadline.ts'
+import { freePort } from './free-port.ts'
 import { type DatabaseServer, queryOnce, type Row } from './postgres-client.ts'
 import { childrenOf, hasEnded, isStopped, signal } from './process-tree.ts'
 import { postgresFolder } from './services.ts'
@@ -60,16 +60,6 @@ const account = (): { uid?: number; gid?: number } => {
 }
 
 const postgresId = (option: '-u' | '-g'): number => Number(execFileSync('id', [option, 'postgres'], { encoding: 'utf8' }))
-
-const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
-}
 
 /** A PostgreSQL server of its own in a temporary folder, reached over a Unix socket. Ends with the test, or with this process at the latest. */
 export const startPostgres = async (options: PostgresOptions = {}): Promise<PostgresServer> => {

@@ -1,9 +1,9 @@
-import { accessSync, constants, readdirSync } from 'node:fs'
+import { accessSync, constants, globSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, test } from 'node:test'
 
 /** Programs of the machine that some tests need beside Node; `scripts/services` installs them. */
-export type Service = 'postgres' | 'chromium' | 'openssl'
+export type Service = 'postgres' | 'chromium' | 'openssl' | 'redis' | 'faketime'
 
 const isProgram = (path: string): boolean => {
   try {
@@ -35,10 +35,22 @@ export const postgresFolder = (): string | undefined => {
 
 export const chromiumPath = (): string | undefined => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome')
 
+/** Where redis-server and redis-cli are. */
+export const redisPrograms = (): { readonly server: string; readonly cli: string } | undefined => {
+  const [server, cli] = [onPath('redis-server'), onPath('redis-cli')]
+  return server === undefined || cli === undefined ? undefined : { server, cli }
+}
+
+/** The library that gives a program another wall clock, in the build for programs with threads; Debian keeps it in a folder of the machine's kind. */
+export const faketimeLibrary = (): string | undefined =>
+  ['/usr/lib/*/faketime', '/usr/lib/faketime', '/usr/local/lib/faketime'].flatMap((folder) => globSync(`${folder}/libfaketimeMT.so.1`))[0]
+
 const find: Readonly<Record<Service, () => string | undefined>> = {
   postgres: postgresFolder,
   chromium: chromiumPath,
   openssl: () => onPath('openssl'),
+  redis: () => redisPrograms()?.server,
+  faketime: faketimeLibrary,
 }
 
 /**

@@ -76,7 +76,8 @@ test('client address', async () => {
 test('rate limit over everything', async () => {
   await using server = await someoneElses(async (app) => {
     await app.register(layers.clientAddress, { addresses: noProxies })
-    await app.register(layers.totalLimit, { store: store(), observe: unheard, total: '2 per minute' })
+    const limits = new layers.Limits({ anonymous: '1 per minute', total: '2 per minute' })
+    await app.register(layers.totalLimit, { store: store(), observe: unheard, limits })
     await app.register(layers.problems, { observe: unheard })
   })
   const answers = [await ask(server, hello), await ask(server, { target: '/nothing' }), await ask(server, hello)]
@@ -89,7 +90,7 @@ test('rate limit over everything', async () => {
   assert.equal((await ask(server, { ...hello, from: '127.0.0.2' })).status, 200)
 })
 
-const routeDefaults = { anonymous: '2 per minute', authenticated: '1 per minute', overrides: {} }
+const routeRules = { anonymous: '2 per minute', authenticated: '1 per minute' }
 
 /** GET and HEAD share a quota. */
 const spendTwo = async (server: { readonly port: number }) => [
@@ -103,7 +104,7 @@ test('rate limit of routes', async () => {
     await app.register(layers.problems, { observe: unheard })
     await app.register(layers.clientAddress, { addresses: noProxies })
     app.addHook('onRequest', async (request) => void (request.principal = null))
-    await app.register(layers.routeLimits, { store: store(), observe: unheard, defaults: routeDefaults })
+    await app.register(layers.routeLimits, { store: store(), observe: unheard, limits: new layers.Limits(routeRules) })
     app.get('/free', { config: { access: 'public', limits: 'none' } }, () => 'free')
   })
   const answers = await spendTwo(server)
@@ -123,7 +124,7 @@ test('rate limit of routes, in an application that knows no principals: everybod
   await using server = await someoneElses(async (app) => {
     await app.register(layers.problems, { observe: unheard })
     await app.register(layers.clientAddress, { addresses: noProxies })
-    await app.register(layers.routeLimits, { store: store(), observe: unheard, defaults: routeDefaults })
+    await app.register(layers.routeLimits, { store: store(), observe: unheard, limits: new layers.Limits(routeRules) })
   })
   assert.deepEqual(
     (await spendTwo(server)).map(({ status }) => status),

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 
 import { createLimitFields } from './fields.ts'
 import { parseLimits } from './notation.ts'
-import { totalQuota } from './route-quotas.ts'
+import { totalQuotas } from './policies.ts'
 import type { Quota } from './store.ts'
 
 const quota = (text: string): Quota => ({ scope: 'test', windows: parseLimits(text) })
@@ -14,7 +14,7 @@ const quota = (text: string): Quota => ({ scope: 'test', windows: parseLimits(te
 const parseItems = (field: string): (readonly [name: string, parameters: Record<string, number>])[] =>
   field.split(', ').map((item) => {
     const [, name = '', rest = ''] =
-      /^"([\x20\x21\x23-\x5b\x5d-\x7e]+)"((?:;[a-z]+=\d{1,15})+)$/.exec(item) ?? assert.fail(`${item} is no item`)
+      /^"([\x20\x21\x23-\x5b\x5d-\x7e]+)"((?:;[a-z-]+=\d{1,15})+)$/.exec(item) ?? assert.fail(`${item} is no item`)
     const parameters = rest
       .slice(1)
       .split(';')
@@ -26,9 +26,14 @@ test('the policy says each window: its quota, and its length in seconds (draft-i
   const { policy } = createLimitFields([quota('200 per day; 50 per hour; 1 per second')])
   assert.equal(policy, '"day";q=200;w=86400, "hour";q=50;w=3600, "second";q=1;w=1')
   assert.equal(
-    createLimitFields([totalQuota('20 per 15 minutes'), quota('1 per year')]).policy,
+    createLimitFields([...totalQuotas('20 per 15 minutes').plain, quota('1 per year')]).policy,
     '"total-15-minutes";q=20;w=900, "year";q=1;w=31536000',
   )
+})
+
+test('a rate says its burst in a parameter of ours, and a network what all of it gets', () => {
+  assert.equal(createLimitFields([quota('10 per second burst 20')]).policy, '"second-rate";q=10;w=1;filmgate-burst=20')
+  assert.equal(createLimitFields(totalQuotas('20 per second').guarded).policy, '"total-second";q=20;w=1, "network-second";q=640;w=1')
 })
 
 test('the field says what is left, and for how many seconds, never fewer than it is (section 4)', () => {

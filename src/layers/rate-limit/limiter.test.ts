@@ -13,7 +13,11 @@ import type { LimiterStore } from './store.ts'
 
 const quotas = [{ scope: 'test', windows: parseLimits('2 per second; 3 per minute') }]
 
-const chargeOf = (request: { headers: Record<string, unknown> }) => ({ identity: String(request.headers['x-identity']), quotas })
+const chargeOf = (request: { headers: Record<string, unknown> }) => ({
+  identity: { id: String(request.headers['x-identity']) },
+  quotas,
+  cost: Number(request.headers['x-cost'] ?? 1),
+})
 
 const setUp = (wrap: (store: LimiterStore) => LimiterStore = (store) => store) => {
   const now = { ms: 0 }
@@ -36,7 +40,13 @@ const setUp = (wrap: (store: LimiterStore) => LimiterStore = (store) => store) =
 
 const stores: Readonly<Record<string, (store: LimiterStore) => LimiterStore>> = {
   'a store that answers at once': (store) => store,
-  'a store that answers later': (store) => ({ consume: async (...given) => store.consume(...given), close: () => store.close() }),
+  'a store that answers later': (store) => ({
+    consume: async (...given) => store.consume(...given),
+    refund: async (...given) => store.refund(...given),
+    peek: async (...given) => store.peek(...given),
+    reset: async (identity) => store.reset(identity),
+    close: () => store.close(),
+  }),
 }
 
 for (const [name, wrap] of Object.entries(stores)) {
@@ -91,8 +101,11 @@ const failing = () => Promise.reject(new Error('connection lost'))
 
 test('a store that fails refuses: nobody passes uncounted', async () => {
   const app = Fastify()
-  const store = { consume: failing, close: () => undefined }
-  app.addHook('onRequest', createLimiter({ store, observe: () => undefined, policy: 'x', chargeOf: () => ({ identity: 'a', quotas }) }))
+  const store = { consume: failing, refund: failing, peek: failing, reset: failing, close: () => undefined }
+  app.addHook(
+    'onRequest',
+    createLimiter({ store, observe: () => undefined, policy: 'x', chargeOf: () => ({ identity: { id: 'a' }, quotas, cost: 1 }) }),
+  )
   app.get('/', () => ({ served: true }))
   assert.equal((await app.inject('/')).statusCode, 503)
 })

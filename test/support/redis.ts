@@ -206,7 +206,8 @@ const clockEnvironment = (file: string): NodeJS.ProcessEnv => {
   const library = faketimeLibrary()
   if (library === undefined) throw new Error('libfaketime is not installed (scripts/services installs it)')
   return {
-    LD_PRELOAD: library,
+    // libc before jemalloc, which Redis is linked with: jemalloc looks at the clock while libfaketime, to find the real one, allocates.
+    LD_PRELOAD: `${library} libc.so.6`,
     FAKETIME_TIMESTAMP_FILE: file,
     FAKETIME_NO_CACHE: '1',
     DONT_FAKE_MONOTONIC: '1',
@@ -223,7 +224,7 @@ const untilReady = (child: ChildProcess): Promise<void> =>
       // Read to the end, or a full pipe would stop the server; kept only until it runs.
       if (ready) return
       said += text
-      // Small letters in 7.0, a capital since; a replica may log "Ready to accept" too early no more than a master does.
+      // Versions differ in the capital.
       ready = /ready to accept connections/i.test(said)
       if (ready) resolve()
     }

@@ -19,7 +19,8 @@ export interface LogShape {
 
 const largestCoarseClass = 5
 const headShift = 16
-const countMask = 0xffff
+/** A ring has at most 256 entries: the seven bits between are for the record's own use. */
+const countMask = 0x1ff
 
 /** A view of one log at a time: `open` turns it to another. `ref` and `ring` are what the record must keep to find the log again. */
 export class EventLog {
@@ -150,13 +151,23 @@ export class EventLog {
     return true
   }
 
+  /** How many units `adopt` would find. */
+  unitsFor(reader: EventLog, nowMs: number): number {
+    return this.unitsFrom(this.firstInside(nowMs, this.#commonMs(reader)))
+  }
+
   /** Each entry of another log of the same client, oldest first: what it counted is counted here, never for a shorter time. */
   adopt(other: EventLog, nowMs: number): void {
-    const first = other.firstInside(nowMs, this.#shape.longestMs)
+    const first = other.firstInside(nowMs, this.#commonMs(other))
     for (let index = first; index < other.count; index++) {
       const units = other.#unitsThrough(index) - other.#unitsThrough(index - 1)
       this.append(other.momentAt(index), Math.min(units, this.#shape.quantumMs === null ? this.#shape.mostUnits : units))
     }
+  }
+
+  /** Of entries that no window of their own log counts any more, the first of a coarse log would tell the total of all before it. */
+  #commonMs(other: EventLog): number {
+    return Math.min(this.#shape.longestMs, other.#shape.longestMs)
   }
 
   /** Index of the oldest entry that is not before `moment`; `count` where all are. */
@@ -170,8 +181,10 @@ export class EventLog {
   #reduce(index: number, moment: number, units: number): boolean {
     const { quantumMs } = this.#shape
     if (quantumMs === null || Math.floor(this.momentAt(index) / quantumMs) !== Math.floor(moment / quantumMs)) return false
-    for (let later = index; later < this.count; later++) this.#chunk[this.#at(later) + 1]! -= units
-    return true
+    // After a reset or a restart the units of that moment may be gone, and others there instead.
+    const held = Math.min(units, this.#unitsThrough(index) - this.#unitsThrough(index - 1))
+    for (let later = index; later < this.count; later++) this.#chunk[this.#at(later) + 1]! -= held
+    return held > 0
   }
 
   #push(nowMs: number): void {

@@ -27,22 +27,25 @@ export interface FailureLimit {
 export const createFailureLimit = ({ store, observe, policy, limits }: FailureLimitOptions): FailureLimit => {
   const windows = parseLimits(limits).map((window) => ({ ...window, name: `${policy}-${window.name}` }))
   const quotas: readonly Quota[] = [{ scope: `failures ${policy}`, windows }]
-  const giveBack = async (taken: readonly Taken[]): Promise<void> => {
-    await Promise.all(taken.map(({ identity, decision }) => store.refund(identity, quotas, 1, decision)))
+  // Each once, however often it is called. A store that is gone forgets nothing that matters: what is not given back stays counted.
+  const giveBack = async (taken: Taken[]): Promise<void> => {
+    await Promise.allSettled(taken.splice(0).map(async ({ identity, decision }) => store.refund(identity, quotas, 1, decision)))
+  }
+  const take = async (request: FastifyRequest, identity: Identity): Promise<Taken> => {
+    const decision = await consume(store, identity, quotas)
+    if (decision.allowed) return { identity, decision }
+    const violated = decision.violated.map(({ name }) => name)
+    observe({ event: 'excess_rate_limit_exceeded', requestId: request.id, client: request.client?.prefix ?? null, policy, violated })
+    throw quotaExceeded(decision)
   }
   return {
     reserve: async (request, identities) => {
       const taken: Taken[] = []
-      for (const identity of identities) {
-        const decision = await consume(store, identity, quotas)
-        if (decision.allowed) {
-          taken.push({ identity, decision })
-          continue
-        }
+      try {
+        for (const identity of identities) taken.push(await take(request, identity))
+      } catch (error) {
         await giveBack(taken)
-        const violated = decision.violated.map(({ name }) => name)
-        observe({ event: 'excess_rate_limit_exceeded', requestId: request.id, client: request.client?.prefix ?? null, policy, violated })
-        throw quotaExceeded(decision)
+        throw error
       }
       return () => giveBack(taken)
     },

@@ -64,10 +64,14 @@ export const createLimiter = ({ store, observe, policy, chargeOf, isObserving }:
   }
 }
 
-/** Gives back what the request took last, because nothing was done for it; `quotas` where only those are given back. */
+/** A layer behind that refuses and the settlement of failures may both mean the same: twice would take back what somebody else used. */
+const refunded = new WeakSet<Decision>()
+
+/** Gives back what the request took last, once, because nothing was done for it; `quotas` where only those are given back. */
 export const refundCharge = (store: LimiterStore, request: FastifyRequest, quotas = request.limitCharge?.quotas): void => {
   const { limitCharge: charge, limitDecision: decision } = request
-  if (charge === undefined || decision === undefined || quotas === undefined || !decision.allowed) return
+  if (charge === undefined || decision === undefined || quotas === undefined || !decision.allowed || refunded.has(decision)) return
+  refunded.add(decision)
   // A store that is gone forgets nothing that matters: what is not given back stays counted.
   Promise.resolve(store.refund(charge.identity, quotas, charge.cost, decision)).catch(() => undefined)
 }

@@ -4,10 +4,7 @@ import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { parseLimits } from './notation.ts'
 import type { Quota } from './store.ts'
 
-const secondMs = 1000
-const minuteMs = 60 * secondMs
-const hourMs = 60 * minuteMs
-const dayMs = 24 * hourMs
+const [secondMs, minuteMs, hourMs, dayMs] = [1000, 60_000, 3_600_000, 86_400_000]
 
 const quota = (limits: string, scope = 'films'): Quota => ({ scope, windows: parseLimits(limits) })
 
@@ -274,25 +271,8 @@ describe('keys', () => {
   test('attack: strange identities are clients of their own', () => {
     const { store } = bench()
     const long = 'k'.repeat(8192)
-    const identities = [
-      '',
-      '\0',
-      '\0\0',
-      'a\0',
-      'a',
-      '{}',
-      '{a}',
-      '{a}b',
-      '\ud800',
-      '\udc00',
-      '\ufffd',
-      '\u00e9',
-      'e\u0301',
-      '__proto__',
-      long,
-      `${long}1`,
-      `${long}2`,
-    ]
+    const texts = ['', '\0', '\0\0', 'a\0', 'a', '{}', '{a}', '{a}b', '\ud800', '\udc00', '\ufffd', '\u00e9', 'e\u0301', '__proto__']
+    const identities = [...texts, long, `${long}1`, `${long}2`]
     for (const identity of identities)
       assert.equal(admitted(store, [quota('2 per day')], 5, identity), 2, JSON.stringify(identity.slice(-5)))
   })

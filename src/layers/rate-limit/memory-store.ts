@@ -94,9 +94,11 @@ class SlidingWindows implements MemoryStore {
   refund(identity: Identity, quotas: readonly Quota[], cost: number, decision: Decision): void {
     if (!decision.allowed) return
     const plans = this.#plansOf(identity, quotas)
+    const nowMs = this.#now()
     this.#records.identify(identity)
+    this.#renew(plans, nowMs)
     for (const { logs } of plans) for (const log of logs) if (!log.kind.isRate) this.#records.takeBack(log, decision.at, cost)
-    if (decision.arrivals !== undefined) this.#takeBackArrivals(plans, cost, decision.arrivals)
+    if (decision.arrivals !== undefined) this.#takeBackArrivals(plans, cost, decision.arrivals, nowMs)
   }
 
   peek(identity: Identity, quotas: readonly Quota[]): Decision {
@@ -140,11 +142,17 @@ class SlidingWindows implements MemoryStore {
     this.#records.identify(identity)
     const newcomers = this.#open(plans, nowMs)
     if (newcomers === 0) return 0
-    const hasFormers = plans.some(({ formers }) => formers.length > 0)
-    if (!this.#records.full && !hasFormers) return newcomers
+    const changed = this.#renew(plans, nowMs)
     if (this.#records.full) this.#records.sweep(newcomers, nowMs)
-    if (hasFormers) this.#carryOver(plans, nowMs)
+    else if (!changed) return newcomers
     return this.#open(plans, nowMs)
+  }
+
+  /** After a reload the limits may read other logs than those in which the client was counted. */
+  #renew(plans: readonly Plan[], nowMs: number): boolean {
+    const changed = plans.filter(({ scope }) => scope.tags.size > 1)
+    for (const plan of changed) this.#records.renew(plan, nowMs)
+    return changed.length > 0
   }
 
   /** Brings the logs into view; how many of them the client does not have yet. */
@@ -154,16 +162,6 @@ class SlidingWindows implements MemoryStore {
       for (const log of logs) if (!this.#records.open(log, nowMs)) newcomers++
     }
     return newcomers
-  }
-
-  /** After a reload the limits may read another kind of log than the one in which the client was counted. */
-  #carryOver(plans: readonly Plan[], nowMs: number): void {
-    for (const { logs, formers } of plans) {
-      for (const log of logs) {
-        if (log.kind.isRate) continue
-        for (const former of formers) if (!this.#records.open(log, nowMs)) this.#records.carryOver(log, former, nowMs)
-      }
-    }
   }
 
   /** Known logs first: their places hold only until a newcomer is added. */
@@ -176,13 +174,20 @@ class SlidingWindows implements MemoryStore {
     }
   }
 
-  #takeBackArrivals(plans: readonly Plan[], cost: number, arrivals: readonly number[]): void {
+  /**
+   * Of what waits in a queue only the last place can be taken back. Of other rates what has not run off since: more would let in, at
+   * once, what the burst should have held back.
+   */
+  #takeBackArrivals(plans: readonly Plan[], cost: number, arrivals: readonly number[], nowMs: number): void {
     const windows = plans.flatMap((plan) => plan.windows.map((planned) => ({ ...planned, logs: plan.logs })))
     for (const [i, { window, intervalMs, log, logs }] of windows.entries()) {
       const open = logs.find(({ view }) => view === log)
-      if (intervalMs === 0 || open === undefined) continue
-      const queued = window.maxDelayMs !== undefined
-      this.#records.moveArrival(open, (arrival) => (queued && arrival !== arrivals[i] ? arrival : arrival - cost * intervalMs))
+      const given = arrivals[i]
+      if (intervalMs === 0 || open === undefined || given === undefined) continue
+      const backMs = Math.min(cost * intervalMs, given - nowMs)
+      this.#records.moveArrival(open, (arrival) =>
+        backMs <= 0 || (window.maxDelayMs !== undefined && arrival !== given) ? arrival : arrival - backMs,
+      )
     }
   }
 }

@@ -116,26 +116,27 @@ test('no two windows that one answer speaks of have one name', () => {
   }
 })
 
+const totals = (prefix: string, factor: number) => [
+  { name: `${prefix}-second`, limit: 20 * factor, windowMs: 1000, source: 'limits.total' },
+  { name: `${prefix}-hour`, limit: 3000 * factor, windowMs: 3_600_000, source: 'limits.total' },
+  { name: `${prefix}-minute-rate`, limit: 5 * factor, windowMs: 60_000, burst: 2 * factor, source: 'limits.total' },
+]
+
 test('total is one quota over everything; a prefix of IPv6 counts in that of its network too, 32 times as large', () => {
   const { plain, guarded } = totalQuotas('20 per second; 3000 per hour; 5 per minute burst 2')
-  const windows = (prefix: string, factor: number) => [
-    { name: `${prefix}-second`, limit: 20 * factor, windowMs: 1000, source: 'limits.total' },
-    { name: `${prefix}-hour`, limit: 3000 * factor, windowMs: 3_600_000, source: 'limits.total' },
-    { name: `${prefix}-minute-rate`, limit: 5 * factor, windowMs: 60_000, burst: 2 * factor, source: 'limits.total' },
-  ]
-  assert.deepEqual(plain, [{ scope: 'total', windows: windows('total', 1) }])
-  assert.deepEqual(guarded, [...plain, { scope: 'network', windows: windows('network', 32), of: 'wider' }])
+  assert.deepEqual(plain, [{ scope: 'total', windows: totals('total', 1) }])
+  assert.deepEqual(guarded, [...plain, { scope: 'network', windows: totals('network', 32), of: 'wider' }])
 })
 
-describe('what the operator says of an API key', () => {
-  const byKey = (rule: LimitOverride, limits: RouteLimits = {}): readonly string[] | undefined => {
-    const found = quotasOf('GET /', limits, { ...rules, keys: { 'key:1': rule } })
-    assert.ok(found !== undefined && found.byKey.has('key:1') && !found.byKey.has('key:2'))
-    assert.deepEqual(shown(found.anonymous), shown(quotasOf('GET /', limits, rules)?.anonymous), 'other clients are not touched')
-    const quotasOfKey = found.byKey.get('key:1')
-    return quotasOfKey && shown(quotasOfKey)
-  }
+const byKey = (rule: LimitOverride, limits: RouteLimits = {}): readonly string[] | undefined => {
+  const found = quotasOf('GET /', limits, { ...rules, keys: { 'key:1': rule } })
+  assert.ok(found !== undefined && found.byKey.has('key:1') && !found.byKey.has('key:2'))
+  assert.deepEqual(shown(found.anonymous), shown(quotasOf('GET /', limits, rules)?.anonymous), 'other clients are not touched')
+  const quotasOfKey = found.byKey.get('key:1')
+  return quotasOfKey && shown(quotasOfKey)
+}
 
+describe('what the operator says of an API key', () => {
   test('add: narrows the key, which still counts with its subject', () => {
     assert.deepEqual(byKey({ add: '9 per minute' }), ['subject: 20000 per day', 'key key:1: 9 per minute'])
     assert.deepEqual(byKey({ add: '9 per minute' }, { add: '1 per second' }), [
@@ -166,8 +167,9 @@ test('failures count in a quota of their own, for everyone, and are told apart a
   }
 })
 
+const sources = (found: readonly SourcedQuota[] = []): string[] => found.flatMap(({ windows }) => windows.map(({ source }) => source))
+
 test('each window says which text it is from', () => {
-  const sources = (found: readonly SourcedQuota[] = []) => found.flatMap(({ windows }) => windows.map(({ source }) => source))
   const found = quotasOf(
     'GET /',
     { add: '1 per second' },

@@ -7,6 +7,8 @@ import { nowhere, type Place } from './table.ts'
 /** Up to here every event is remembered; above, events of one sixtieth of the window are counted together (62 numbers for any limit). */
 const mostExactUnits = 256
 const quantaPerWindow = 60
+/** What seven bits hold. */
+const mostTags = 127
 
 /** One log of every client: its shape and its part of the key. Shared by all quotas of a scope, so it covers the widest of them. */
 export interface LogKind extends LogShape {
@@ -22,6 +24,8 @@ export interface OpenLog {
   readonly view: EventLog
   /** Counts for the wider prefix. */
   readonly isWider: boolean
+  /** Which set of logs it is kept in; 0 for a rate, which is kept alone. */
+  tag: number
   place: Place
 }
 
@@ -47,15 +51,20 @@ export interface Plan {
   /** In the order of the quota. */
   readonly windows: readonly PlannedWindow[]
   readonly hasRates: boolean
-  /** Logs of the scope that other limits have used: where one of `logs` is missing, what they hold is carried over. */
-  formers: readonly OpenLog[]
+  readonly scope: Scope
 }
 
-interface Scope {
+/**
+ * The limits of a scope change with a reload: 200 in a day are remembered one by one, 300 are not. Each set of logs that was ever kept has
+ * a tag, which the records bear, so that what was counted by other limits is known and turned into the logs of these.
+ */
+export interface Scope {
   readonly name: string
   /** All exact windows read one log, each coarse window and each rate one of its own. */
   readonly kinds: Map<string, LogKind>
-  readonly plans: Plan[]
+  readonly tags: Map<string, number>
+  /** A view for each log but those of rates. */
+  readonly readers: OpenLog[]
 }
 
 /** Turns each quota into a plan once. Scopes come from the configuration, never from a client: they are kept for good. */
@@ -89,32 +98,25 @@ export class Planner {
     const logs = new Map<LogKind, OpenLog>()
     const windows = quota.windows.map((window): PlannedWindow => {
       const kind = this.#kind(scope, window)
+      if (kind.isRate && logs.has(kind)) throw new RangeError(`two rates of "${quota.scope}" have the same period`)
       const log = logs.get(kind) ?? this.#openLog(kind, isWider)
       logs.set(kind, log)
       return { window, log: log.view, ...rateOf(window), first: 0, used: 0 }
     })
     const hasRates = windows.some(({ intervalMs }) => intervalMs > 0)
-    const plan: Plan = { logs: [...logs.values()], windows, hasRates, formers: [] }
-    scope.plans.push(plan)
-    for (const known of scope.plans) known.formers = this.#formersOf(scope, known)
-    return plan
-  }
-
-  /** The limits of a scope change with a reload: 200 in a day are remembered one by one, 300 are not. */
-  #formersOf(scope: Scope, { logs }: Plan): OpenLog[] {
-    const own = new Set(logs.map(({ kind }) => kind))
-    const isWider = logs[0]?.isWider === true
-    return [...scope.kinds.values()].filter((kind) => !kind.isRate && !own.has(kind)).map((kind) => this.#openLog(kind, isWider))
+    const tag = tagOf(scope, quota.windows, logs.keys())
+    for (const log of logs.values()) if (!log.kind.isRate) log.tag = tag
+    return { logs: [...logs.values()], windows, hasRates, scope }
   }
 
   #openLog(kind: LogKind, isWider: boolean): OpenLog {
-    return { kind, view: new EventLog(this.#slabs, kind), isWider, place: nowhere }
+    return { kind, view: new EventLog(this.#slabs, kind), isWider, tag: 0, place: nowhere }
   }
 
   #scope(name: string): Scope {
     let scope = this.#scopes.get(name)
     if (scope === undefined) {
-      scope = { name, kinds: new Map(), plans: [] }
+      scope = { name, kinds: new Map(), tags: new Map(), readers: [] }
       this.#scopes.set(name, scope)
     }
     return scope
@@ -131,12 +133,30 @@ export class Planner {
       kind = { isRate, keyLo, keyHi, quantumMs: exact ? null : windowMs / quantaPerWindow, longestMs: 0, mostUnits: 0 }
       scope.kinds.set(key, kind)
       this.kinds.push(kind)
+      if (!isRate) scope.readers.push(this.#openLog(kind, false))
     }
     kind.longestMs = Math.max(kind.longestMs, isRate ? (burst * windowMs) / limit + maxDelayMs : windowMs)
     kind.mostUnits = Math.max(kind.mostUnits, isRate ? 1 : limit)
     return kind
   }
 }
+
+/** Of these logs: which they are, and how long the exact one remembers if another remembers more. */
+const tagOf = (scope: Scope, windows: readonly Window[], kinds: Iterable<LogKind>): number => {
+  const kept = [...kinds].filter(({ isRate }) => !isRate)
+  const exactMs = Math.max(0, ...windows.filter((window) => isExact(window)).map(({ windowMs }) => windowMs))
+  const lengths = kept.map(({ quantumMs }) => String(quantumMs ?? (kept.length > 1 ? `exact ${exactMs}` : 'exact')))
+  const name = lengths.toSorted().join()
+  const known = scope.tags.get(name)
+  if (known !== undefined) return known
+  const tag = (scope.tags.size % mostTags) + 1
+  scope.tags.set(name, tag)
+  // Limits that are lowered and raised again must find all that was counted meanwhile.
+  if (scope.tags.size > 1) for (const { kind } of scope.readers) if (kind.quantumMs === null) kind.mostUnits = mostExactUnits
+  return tag
+}
+
+const isExact = ({ limit, burst }: Window): boolean => burst === undefined && limit <= mostExactUnits
 
 const noRate = { intervalMs: 0, burstMs: 0, aheadMs: 0 }
 

@@ -1,5 +1,5 @@
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
-import type { LogKind, OpenLog } from './quota-plan.ts'
+import type { LogKind, OpenLog, Plan } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
 import type { Identity } from './store.ts'
 import { nowhere, type Place, Table } from './table.ts'
@@ -10,6 +10,9 @@ const sweptPerNewcomer = 16
 const sweptWhenFull = 256
 /** For so many logs of clients there is room for one more, of a wider prefix that counts newcomers when all others are taken. */
 const oneForWider = 16
+/** Where a record keeps the tag of its log: between the head and the count of the ring. */
+const tagShift = 9
+const tagMask = 0x7f
 
 /**
  * The logs of all clients: at most `maxOwn` of their own, and a sixteenth more for wider prefixes.
@@ -75,10 +78,10 @@ export class Records {
     this.#widerHi = this.#hash.hi
   }
 
-  /** Brings the client's log into view; whether the client has one of its own. */
+  /** Brings the client's log into view; whether the client has one of its own, of these limits. */
   open(log: OpenLog, nowMs: number): boolean {
     log.place = this.#findOwn(log)
-    if (log.place !== nowhere) return true
+    if (log.place !== nowhere) return this.#hasTag(log)
     if (this.#sharedUntilS > this.#secondsAt(nowMs)) this.#openShared(log)
     return false
   }
@@ -95,14 +98,14 @@ export class Records {
     else this.#countShared(log, units, nowMs)
   }
 
-  /** Gives a client that lacks `log` one with what `former` counted of it. Ends the life of all places. */
-  carryOver(log: OpenLog, former: OpenLog, nowMs: number): void {
-    if (this.full || this.#findOwn(former) === nowhere || former.view.firstInside(nowMs, log.kind.longestMs) === former.view.count) return
-    log.view.openEmpty()
-    log.view.claim()
-    log.view.adopt(former.view, nowMs)
-    const [lo, hi] = log.isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
-    this.#write(log, this.#table.insert(keyOf(lo, log.kind.keyLo), keyOf(hi, log.kind.keyHi)), nowMs)
+  /**
+   * Where other limits of the scope counted before those of the plan: turns what they counted, of the client and of those he is counted
+   * with, into the logs of the plan. Ends the life of all places and views.
+   */
+  renew(plan: Plan, nowMs: number): void {
+    if (plan.logs[0]?.isWider !== true) this.#renewFor(plan, this.#idLo, this.#idHi, nowMs)
+    if (this.#wider !== undefined) this.#keepShared(this.#renewFor(plan, this.#widerLo, this.#widerHi, nowMs))
+    this.#keepShared(this.#renewFor(plan, this.#overflowLo, this.#overflowHi, nowMs))
   }
 
   /** Takes back what `count` or `countNewcomer` wrote at `moment`, if it is still there. Ends the life of all places. */
@@ -110,7 +113,7 @@ export class Records {
     const place = this.#placeOf(log)
     if (place === nowhere || !log.view.remove(moment, units)) return
     if (log.view.isEmpty) this.#remove(place)
-    else this.#table.move(place, log.view.ref, log.view.ring)
+    else this.#table.move(place, log.view.ref, ringOf(log))
   }
 
   /** Changes the arrival time of a rate; no log, no change. */
@@ -131,6 +134,42 @@ export class Records {
     this.#table.sweep(this.#secondsAt(nowMs), this.full ? sweptWhenFull : sweptPerNewcomer * newcomers, this.#release)
   }
 
+  /** All logs of one identity in a scope bear one tag. Returns the second until which the new ones count; 0 where nothing was changed. */
+  #renewFor({ logs, scope }: Plan, lo: number, hi: number, nowMs: number): number {
+    const held = scope.readers.filter((reader) => (reader.place = this.#find(reader, lo, hi)) !== nowhere)
+    const kept = logs.filter(({ kind }) => !kind.isRate)
+    const tag = kept[0]?.tag
+    if (tag === undefined || held.every((reader) => this.#tagAt(reader.place) === tag)) return 0
+    const renewed = kept.filter(({ kind, view }) => {
+      const best = held.toSorted((a, b) => b.view.unitsFor(view, nowMs) - a.view.unitsFor(view, nowMs))
+      // Those who remember for longer know no less; of equals the log itself, which is not blurred.
+      const source = best.find((one) => one.kind === kind && one.view.unitsFor(view, nowMs) === best[0]!.view.unitsFor(view, nowMs))
+      view.openEmpty()
+      view.claim()
+      view.adopt((source ?? best[0]!).view, nowMs)
+      if (view.isEmpty) this.#release(view.ref)
+      return !view.isEmpty
+    })
+    for (const reader of held) this.#remove(this.#find(reader, lo, hi))
+    return Math.max(0, ...renewed.map((log) => this.#write(log, this.#insertAt(log, lo, hi), nowMs)))
+  }
+
+  #insertAt({ kind }: OpenLog, lo: number, hi: number): Place {
+    return this.#table.insert(keyOf(lo, kind.keyLo), keyOf(hi, kind.keyHi))
+  }
+
+  #keepShared(untilS: number): void {
+    this.#sharedUntilS = Math.max(this.#sharedUntilS, untilS)
+  }
+
+  #hasTag({ place, tag }: OpenLog): boolean {
+    return this.#tagAt(place) === tag
+  }
+
+  #tagAt(place: Place): number {
+    return (this.#table.ring(place) >>> tagShift) & tagMask
+  }
+
   #remove(place: Place): void {
     this.#release(this.#table.ref(place))
     this.#table.remove(place)
@@ -139,13 +178,13 @@ export class Records {
   #insert(log: OpenLog, isWider: boolean, units: number, nowMs: number): number {
     log.view.claim()
     log.view.append(nowMs, units)
-    const [lo, hi] = isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
-    return this.#write(log, this.#table.insert(keyOf(lo, log.kind.keyLo), keyOf(hi, log.kind.keyHi)), nowMs)
+    const place = isWider ? this.#insertAt(log, this.#widerLo, this.#widerHi) : this.#insertAt(log, this.#idLo, this.#idHi)
+    return this.#write(log, place, nowMs)
   }
 
   #countShared(log: OpenLog, units: number, nowMs: number): void {
     this.overflowed++
-    this.#sharedUntilS = Math.max(this.#sharedUntilS, this.#addShared(log, units, nowMs))
+    this.#keepShared(this.#addShared(log, units, nowMs))
   }
 
   /** Returns the second until which that counts. */
@@ -156,7 +195,7 @@ export class Records {
     if (place === nowhere) {
       // One for each kind of log, so beyond the bound by a number that the configuration fixes.
       log.view.claim()
-      place = this.#table.insert(keyOf(this.#overflowLo, log.kind.keyLo), keyOf(this.#overflowHi, log.kind.keyHi))
+      place = this.#insertAt(log, this.#overflowLo, this.#overflowHi)
     }
     log.view.append(nowMs, units)
     return this.#write(log, place, nowMs)
@@ -195,7 +234,7 @@ export class Records {
     const { view, kind } = log
     // Whole seconds fit 32 bits; one more second hides all rounding. A record that would outlive 136 years is kept for good.
     const deadAtS = Math.min(0xffff_ffff, this.#secondsAt(nowMs + kind.longestMs) + 2)
-    this.#table.write(place, view.ref, view.ring, deadAtS)
+    this.#table.write(place, view.ref, ringOf(log), deadAtS)
     return deadAtS
   }
 
@@ -203,6 +242,8 @@ export class Records {
     return Math.floor((nowMs - this.#originMs) / 1000)
   }
 }
+
+const ringOf = ({ view, tag }: OpenLog): number => view.ring | (tag << tagShift)
 
 /**
  * Half of the key of (identity, log). Both halves on both sides come from hashes under secret keys of their own, so two pairs meet with

@@ -23,8 +23,8 @@ export interface RedisCallsOptions {
   readonly run: (keys: readonly string[], args: readonly (string | Buffer)[]) => Promise<Buffer>
   /** The server that holds a key, by any name. */
   readonly nodeOf: (key: string) => string
-  /** Whether calls about different identities can go together: not in a cluster. */
-  readonly together: boolean
+  /** Calls can go together if their keys are of one group: in a cluster a slot, else all. */
+  readonly groupOf: (key: string) => number
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly timeoutMs: number
 }
@@ -62,10 +62,17 @@ export class RedisCalls {
   }
 
   #sendCollected(): void {
-    const calls = this.#collected
+    const groups = new Map<number, RedisCall[]>()
+    for (const call of this.#collected) {
+      const group = this.#options.groupOf(call.keys[0]!)
+      const calls = groups.get(group)
+      if (calls === undefined) groups.set(group, [call])
+      else calls.push(call)
+    }
     this.#collected = []
-    const size = this.#options.together ? mostTogether : 1
-    for (let from = 0; from < calls.length; from += size) this.#send(calls.slice(from, from + size), true)
+    for (const calls of groups.values()) {
+      for (let from = 0; from < calls.length; from += mostTogether) this.#send(calls.slice(from, from + mostTogether), true)
+    }
   }
 
   #send(calls: readonly RedisCall[], mayRepeat: boolean): void {

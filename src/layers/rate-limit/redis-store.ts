@@ -72,7 +72,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
   const calls = new RedisCalls({
     run: async (keys, args) => bufferOf(await run(keys, args)),
     nodeOf: (key) => link.nodeOf(key),
-    together: !link.isCluster,
+    groupOf: link.isCluster ? slotOf : () => 0,
     clock,
     timeoutMs,
   })

@@ -4,6 +4,7 @@ import { Denials } from './redis-denials.ts'
 import type { Fallback } from './redis-fallback.ts'
 import type { RedisHealth } from './redis-health.ts'
 import type { IdentityKeys, KeyNames } from './redis-keys.ts'
+import { isBetweenNodes } from './redis-link.ts'
 import { answerBytes, readDecision, receiptOf, type RedisPlan, RedisPlanner } from './redis-plan.ts'
 import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
 
@@ -136,6 +137,8 @@ class RedisWindows implements Omit<LimiterStore, 'close'> {
   }
 
   #fail({ keys }: RedisCall, error: Error): void {
+    // Only this call could not be decided.
+    if (isBetweenNodes(error)) return
     this.#options.onFailure(keys[0]!)
     this.#options.health.fail(error)
   }

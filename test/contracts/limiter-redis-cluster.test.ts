@@ -6,6 +6,7 @@ import type { Decision, Quota } from '../../src/layers/rate-limit/store.ts'
 import { eventually } from '../support/deadline.ts'
 import { many, openTestStore, quota, type TestStore } from '../support/limiter-redis.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
+import type { RedisServer } from '../support/redis.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
 
 const minute = 60_000
@@ -90,5 +91,27 @@ describeUnless(servicesMissing('redis'), 'limits in a Redis Cluster for several 
     await cluster.healthy()
     await eventually(limitMs, 'all nodes are found again', () => opened.every(({ store }) => store.isUp))
     for (const id of clients) assert.ok((await storeAt(0).peek(id, quotas)).states[0]!.remaining <= 20)
+  })
+})
+
+describeUnless(servicesMissing('redis'), 'a master of the cluster dies and its replica takes over', () => {
+  test('the limiter follows, and what the replica has copied still counts', async () => {
+    await using cluster = await startRedisCluster({ replicas: 1 })
+    await using opened = await openTestStore(cluster.url, { onFailure: 'local' })
+    const { store, events } = opened
+    const quotas = quota(30, minute, 'failing over')
+    const clients = Array.from({ length: 12 }, (_, i) => ({ id: `client ${i}` }))
+    for (const id of clients) await store.consume(id, quotas, 10)
+    const [master, , , replica] = cluster.nodes as [RedisServer, RedisServer, RedisServer, RedisServer]
+    await eventually(limitMs, 'the replica has a copy', async () => (await replica.cli('dbsize')) === (await master.cli('dbsize')))
+    await master.stop('SIGKILL')
+    await eventually(limitMs, 'it is noticed', async () => {
+      await Promise.all(clients.map(async (id) => store.peek(id, quotas)))
+      return !store.isUp
+    })
+    await cluster.failover(master)
+    await eventually(limitMs, 'the new master is found', () => store.isUp)
+    for (const id of clients) assert.equal((await store.peek(id, quotas)).states[0]!.remaining, 20)
+    assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['sys_store_failure', 'sys_store_recovered']))
   })
 })

@@ -31,6 +31,7 @@ export interface RedisCallsOptions {
 
 /** At most so many calls go together, so that the script holds up nobody for more than about 1 ms. */
 const mostTogether = 64
+const momentBytes = 8
 
 /**
  * Collects the calls of one turn of the event loop and sends them as one command: the client's part of the work for a command is ten
@@ -41,7 +42,7 @@ const mostTogether = 64
  * and is sent once more. Nothing else is ever sent twice.
  */
 export class RedisCalls {
-  readonly clocks = new RedisClocks()
+  readonly #clocks = new RedisClocks()
   readonly #options: RedisCallsOptions
   readonly #deadlines: DeadlineQueue
   #collected: RedisCall[] = []
@@ -49,6 +50,14 @@ export class RedisCalls {
   constructor(options: RedisCallsOptions) {
     this.#options = options
     this.#deadlines = new DeadlineQueue(options.clock.monotonicMs, options.timeoutMs)
+  }
+
+  /** Asks the server that has the key what time it is: before the first answer, nothing can be told it not to be done late. */
+  async learnClock(key: string): Promise<void> {
+    const { run, nodeOf, clock } = this.#options
+    const askedMs = clock.monotonicMs()
+    const answer = await run([key], [String(Number.MAX_SAFE_INTEGER)])
+    this.#clocks.learn(nodeOf(key), answer.readDoubleLE(0), askedMs, clock.monotonicMs())
   }
 
   add(call: RedisCall): void {
@@ -79,21 +88,23 @@ export class RedisCalls {
     const { run, nodeOf, clock, timeoutMs } = this.#options
     const node = nodeOf(calls[0]!.keys[0]!)
     const askedMs = clock.monotonicMs()
-    const notAfterUs = this.clocks.at(node, askedMs + timeoutMs)
+    const notAfterUs = this.#clocks.at(node, askedMs + timeoutMs)
     const args: (string | Buffer)[] = [String(notAfterUs)]
     for (const { operation, plan, cost, receipt } of calls) args.push(operation, plan, String(cost), receipt)
     const fail = (error: Error): void => {
       for (const call of calls) call.failed(error)
     }
     const awaited = this.#deadlines.add(() => fail(new Error(`no answer within ${timeoutMs} ms`)))
+    const bytes = calls.reduce((sum, { answerBytes }) => sum + answerBytes, momentBytes)
     const hear = (answer: Buffer): void => {
       const atUs = answer.readDoubleLE(0)
-      this.clocks.learn(node, atUs, askedMs, clock.monotonicMs())
+      this.#clocks.learn(node, atUs, askedMs, clock.monotonicMs())
       if (awaited.settled) return
       awaited.settled = true
-      if (atUs <= notAfterUs) distribute(calls, answer, atUs, askedMs)
-      else if (mayRepeat) this.#send(calls, false)
-      else fail(new Error('the clock of the server jumps'))
+      if (atUs > notAfterUs && mayRepeat) this.#send(calls, false)
+      else if (atUs > notAfterUs) fail(new Error('the clock of the server jumps'))
+      else if (answer.length !== bytes) fail(new Error('an answer that the script does not give'))
+      else distribute(calls, answer, atUs, askedMs)
     }
     run(
       calls.flatMap(({ keys }) => keys),
@@ -107,7 +118,7 @@ export class RedisCalls {
 }
 
 const distribute = (calls: readonly RedisCall[], answer: Buffer, atUs: number, askedMs: number): void => {
-  let offset = 8
+  let offset = momentBytes
   for (const call of calls) {
     call.answered(answer, offset, atUs, askedMs)
     offset += call.answerBytes

@@ -44,8 +44,9 @@ local function firstInside(log, length)
 end
 
 local function opened(kind, length, body)
-  local log = { kind = kind, length = length, body = body, head = HEAD[kind], size = SIZE[kind], changed = false }
-  log.count = #body == 0 and 0 or (#body - log.head) / log.size
+  local head, size = HEAD[kind], SIZE[kind]
+  local count = #body == 0 and 0 or (#body - head) / size
+  local log = { kind = kind, length = length, body = body, head = head, size = size, count = count, changed = false }
   -- Redis' clock went back. What happened after now happened now, and that is written down at once: else nobody's time would ever be up.
   if log.count > 0 and momentAt(log, log.count - 1) > now then
     local first = log.count - 1
@@ -169,12 +170,12 @@ local function open(key, quota)
 end
 
 local function write(key, quota, logs)
-  local lengths, bodies = {}, {}
-  for i, log in ipairs(logs) do
-    lengths[i] = pack('<I2', #log.body)
-    bodies[i] = log.body
+  local lengths, bodies = '', ''
+  for i = 1, #logs do
+    lengths = lengths .. pack('<I2', #logs[i].body)
+    bodies = bodies .. logs[i].body
   end
-  local added = redis.call('HSET', key, quota[2], quota[3] .. table.concat(lengths) .. table.concat(bodies))
+  local added = redis.call('HSET', key, quota[2], quota[3] .. lengths .. bodies)
   -- The hash lives as long as the longest of its scopes. GT does not touch a key that has no end yet.
   if added == 1 and redis.call('PTTL', key) == -1 then
     redis.call('PEXPIRE', key, quota[4])

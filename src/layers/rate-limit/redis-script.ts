@@ -81,7 +81,7 @@ end
 
 -- Decides about all quotas together; counts only if every window has room. A cost of 0 only looks.
 local function decide(plan, keys, cost, answer)
-  local opens, found, allowed = {}, {}, true
+  local opens, allowed = {}, true
   for i, quota in ipairs(plan) do
     local logs = open(keys[quota[1]], quota)
     opens[i] = logs

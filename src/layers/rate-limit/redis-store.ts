@@ -46,6 +46,8 @@ export interface RedisStore extends LimiterStore {
 
 const openMs = 5000
 const reconnectMs = 200
+/** After so long without a node of a cluster the others are asked who took its place. */
+const refreshMs = 500
 /** A connection on which nothing was heard or said for so long is given up: longer than from one heartbeat to the next. */
 const silentMs = 2500
 
@@ -55,6 +57,10 @@ const silentMs = 2500
  *
  * Rejects within 5 s, with an Error fit to be shown, where the server cannot be reached, refuses the password, can only be read from, is
  * older than 7.0 or is used by another installation under the same prefix.
+ *
+ * In Redis a client takes 200 to 400 bytes after its first request, and with the limits of the default configuration 2.4 KB at most
+ * (a moment of 8 bytes for each of up to 256 units, 16 bytes for each of up to 62 sixtieths of a window with more). It is forgotten when
+ * its longest window is over.
  *
  * While Redis does not answer, nothing waits for it. `local` never admits more than twice the limit in any window: what Redis admitted
  * and, of every instance, at most its share of the limit, which is at least 1 (so the number of instances where that is more than the
@@ -82,11 +88,16 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
   const check = async (): Promise<void> => {
     const count = await presence([names.instances], [instanceId])
     // In a cluster the node that failed may be another one.
-    if (failedKey !== undefined && link.isCluster) await link.command(failedKey, ['PERSIST', `${failedKey}-probe`])
+    if (failedKey !== undefined && link.isCluster) await link.command(failedKey, ['SET', `${failedKey}-probe`, '', 'PX', '1'])
     instances = Math.max(1, Number(count))
     failedKey = undefined
   }
-  await check()
+  try {
+    await unlessLate(openMs, Promise.all([check(), calls.learnClock(names.installation)]))
+  } catch (error) {
+    link.close()
+    throw new Error(`cannot count in Redis at ${address.label}: ${reasonOf(error)}`, { cause: error })
+  }
   const health = new RedisHealth({ check, observe, clock, timeoutMs })
   const fallback = createFallback({ ...options, instances: () => instances })
   const onFailure = (key: string): void => {
@@ -118,7 +129,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
 }
 
 const bufferOf = (answer: unknown): Buffer => {
-  if (!Buffer.isBuffer(answer)) throw new Error('Redis answered with something else than the script does')
+  if (!Buffer.isBuffer(answer) || answer.length < 8) throw new Error('Redis answered with something else than the script does')
   return answer
 }
 
@@ -221,7 +232,13 @@ const connectCluster = async (address: RedisAddress): Promise<RedisLink> => {
     database: _,
     ...defaults
   } = clientOptions(address, { [redis.RESP_TYPES.BLOB_STRING]: Buffer }, () => isOpen)
-  const cluster = redis.createCluster({ RESP, rootNodes: [defaults], defaults, commandOptions })
+  const cluster = redis.createCluster({
+    RESP,
+    topologyRefreshOnReconnectionAttemptStrategy: refreshMs,
+    rootNodes: [defaults],
+    defaults,
+    commandOptions,
+  })
   cluster.on('error', () => undefined)
   await cluster.connect()
   isOpen = true

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 
 import { systemClock } from '../../src/core/clock.ts'
 import type { RedisStore, RedisStoreOptions } from '../../src/layers/rate-limit/redis-store.ts'
 import type { Decision } from '../../src/layers/rate-limit/store.ts'
+import { createAuthority } from '../support/certificates.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { many, openTestStore, quota } from '../support/limiter-redis.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -180,6 +183,22 @@ describeUnless(servicesMissing('redis'), 'Redis fails under the limiter', () => 
     await redis.cli('config', 'set', 'maxmemory-policy', 'allkeys-lru')
     await using warned = await openTestStore(redis.url)
     assert.match(warned.store.warnings.join(), /allkeys-lru/)
+  })
+})
+
+describeUnless(servicesMissing('redis', 'openssl'), 'Redis over TLS', () => {
+  test('is trusted by its certificate, and refused without', async () => {
+    using authority = createAuthority('limiter test')
+    await using redis = await startRedis({ tls: authority.issue('localhost'), password: 'right-secret' })
+    assert.match(await refusalOf(redis.url), /certificate/)
+    const trusted = getCACertificates()
+    setDefaultCACertificates([...trusted, readFileSync(authority.file, 'utf8')])
+    try {
+      await using opened = await openTestStore(redis.url.replace('rediss:', 'valkeys:'))
+      assert.equal((await opened.store.consume(id, quota(5, minute), 1)).allowed, true)
+    } finally {
+      setDefaultCACertificates(trusted)
+    }
   })
 })
 

@@ -7,7 +7,8 @@ import { createFallback, type OnStoreFailure } from './redis-fallback.ts'
 import { RedisHealth } from './redis-health.ts'
 import { createKeyNames, type KeyNames } from './redis-keys.ts'
 import { reasonOf, type RedisLink, scriptRunner } from './redis-link.ts'
-import { limiterScript, presenceScript } from './redis-script.ts'
+import { createPresence } from './redis-presence.ts'
+import { limiterScript } from './redis-script.ts'
 import { examine, joinInstallation } from './redis-server.ts'
 import { slotOf } from './redis-slot.ts'
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts'
@@ -48,8 +49,9 @@ const openMs = 5000
 const reconnectMs = 200
 /** After so long without a node of a cluster the others are asked who took its place. */
 const refreshMs = 500
-/** A connection on which nothing was heard or said for so long is given up: longer than from one heartbeat to the next. */
+/** A connection on which nothing was heard or said for so long is given up; the client says something on an idle one more often than that. */
 const silentMs = 2500
+const pingMs = 1000
 
 /**
  * The limiter's store in Redis 7, Valkey or a Redis Cluster: what the memory store promises, for all instances together. One command a
@@ -82,33 +84,20 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
     clock,
     timeoutMs,
   })
-  let instances = 1
-  let failedKey: string | undefined
-  const presence = scriptRunner(link, presenceScript)
-  const check = async (): Promise<void> => {
-    const count = await presence([names.instances], [instanceId])
-    // In a cluster the node that failed may be another one.
-    if (failedKey !== undefined && link.isCluster) await link.command(failedKey, ['SET', `${failedKey}-probe`, '', 'PX', '1'])
-    instances = Math.max(1, Number(count))
-    failedKey = undefined
-  }
+  const presence = createPresence(link, names.instances, instanceId)
   try {
-    await unlessLate(openMs, Promise.all([check(), calls.learnClock(names.installation)]))
+    await unlessLate(openMs, Promise.all([presence.announce(), calls.learnClock(names.installation)]))
   } catch (error) {
     link.close()
-    throw new Error(`cannot count in Redis at ${address.label}: ${reasonOf(error)}`, { cause: error })
+    throw notOpened(address, error)
   }
-  const health = new RedisHealth({ check, observe, clock, timeoutMs })
-  const fallback = createFallback({ ...options, instances: () => instances })
-  const onFailure = (key: string): void => {
-    failedKey = key
-  }
-  const windows = createRedisWindows({ calls, names, health, fallback, clock, onFailure })
+  const health = new RedisHealth({ check: presence.announce, observe, clock, timeoutMs })
+  const fallback = createFallback({ ...options, instances: presence.instances })
+  const windows = createRedisWindows({ calls, names, health, fallback, clock, onFailure: presence.suspect })
   const close = async (): Promise<void> => {
     health.close()
     calls.close()
-    const leave = health.isUp ? link.command(names.instances, ['ZREM', names.instances, instanceId]) : Promise.resolve()
-    await unlessLate(timeoutMs, leave).catch(() => undefined)
+    if (health.isUp) await unlessLate(timeoutMs, presence.leave()).catch(() => undefined)
     link.close()
   }
   return {
@@ -123,10 +112,13 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
       return health.isUp
     },
     get instances() {
-      return instances
+      return presence.instances()
     },
   }
 }
+
+const notOpened = ({ label }: RedisAddress, error: unknown): Error =>
+  new Error(`cannot count in Redis at ${label}: ${reasonOf(error)}`, { cause: error })
 
 const bufferOf = (answer: unknown): Buffer => {
   if (!Buffer.isBuffer(answer) || answer.length < 8) throw new Error('Redis answered with something else than the script does')
@@ -157,7 +149,7 @@ const connect = async (address: RedisAddress, names: KeyNames): Promise<{ link: 
   } catch (error) {
     isLate = true
     for (const link of links) link.close()
-    throw new Error(`cannot count in Redis at ${address.label}: ${reasonOf(error)}`, { cause: error })
+    throw notOpened(address, error)
   }
 }
 
@@ -192,6 +184,7 @@ const clientOptions = (
   ...(password !== undefined && { password }),
   database,
   disableOfflineQueue: true,
+  pingInterval: pingMs,
   commandsQueueMaxLength: 10_000,
   maintNotifications: 'disabled' as const,
   commandOptions: { timeout: 0, typeMapping: answers },

@@ -156,10 +156,12 @@ export class EventLog {
     return this.unitsFrom(this.firstInside(nowMs, this.#commonMs(reader)))
   }
 
-  /** Each entry of another log of the same client, oldest first: what it counted is counted here, never for a shorter time. */
+  /** Each entry of another log of the same client that is younger than those here, oldest first; it is never counted for a shorter time. */
   adopt(other: EventLog, nowMs: number): void {
     const first = other.firstInside(nowMs, this.#commonMs(other))
+    const newest = this.count === 0 ? -Infinity : this.momentAt(this.count - 1)
     for (let index = first; index < other.count; index++) {
+      if (other.momentAt(index) <= newest) continue
       const units = other.#unitsThrough(index) - other.#unitsThrough(index - 1)
       this.append(other.momentAt(index), Math.min(units, this.#shape.quantumMs === null ? this.#shape.mostUnits : units))
     }

@@ -63,8 +63,11 @@ export interface Scope {
   /** All exact windows read one log, each coarse window and each rate one of its own. */
   readonly kinds: Map<string, LogKind>
   readonly tags: Map<string, number>
-  /** A view for each log but those of rates. */
+  /** The logs of each tag. */
+  readonly sets: (readonly LogKind[])[]
+  /** A view for each log but those of rates, and another for those that it was counted in together with others. */
   readonly readers: OpenLog[]
+  readonly sharedReaders: OpenLog[]
 }
 
 /** Turns each quota into a plan once. Scopes come from the configuration, never from a client: they are kept for good. */
@@ -116,7 +119,7 @@ export class Planner {
   #scope(name: string): Scope {
     let scope = this.#scopes.get(name)
     if (scope === undefined) {
-      scope = { name, kinds: new Map(), tags: new Map(), readers: [] }
+      scope = { name, kinds: new Map(), tags: new Map(), sets: [], readers: [], sharedReaders: [] }
       this.#scopes.set(name, scope)
     }
     return scope
@@ -133,7 +136,10 @@ export class Planner {
       kind = { isRate, keyLo, keyHi, quantumMs: exact ? null : windowMs / quantaPerWindow, longestMs: 0, mostUnits: 0 }
       scope.kinds.set(key, kind)
       this.kinds.push(kind)
-      if (!isRate) scope.readers.push(this.#openLog(kind, false))
+      if (!isRate) {
+        scope.readers.push(this.#openLog(kind, false))
+        scope.sharedReaders.push(this.#openLog(kind, false))
+      }
     }
     kind.longestMs = Math.max(kind.longestMs, isRate ? (burst * windowMs) / limit + maxDelayMs : windowMs)
     kind.mostUnits = Math.max(kind.mostUnits, isRate ? 1 : limit)
@@ -151,6 +157,7 @@ const tagOf = (scope: Scope, windows: readonly Window[], kinds: Iterable<LogKind
   if (known !== undefined) return known
   const tag = (scope.tags.size % mostTags) + 1
   scope.tags.set(name, tag)
+  scope.sets[tag] = kept
   // Limits that are lowered and raised again must find all that was counted meanwhile.
   if (scope.tags.size > 1) for (const { kind } of scope.readers) if (kind.quantumMs === null) kind.mostUnits = mostExactUnits
   return tag

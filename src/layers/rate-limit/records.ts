@@ -1,5 +1,5 @@
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
-import type { LogKind, OpenLog, Plan } from './quota-plan.ts'
+import type { LogKind, OpenLog, Plan, Scope } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
 import type { Identity } from './store.ts'
 import { nowhere, type Place, Table } from './table.ts'
@@ -33,6 +33,9 @@ export class Records {
   /** The identity of the overflow is a random digest: no name that a client can have leads there. */
   readonly #overflowLo = randomWord()
   readonly #overflowHi = randomWord()
+  /** Tells a wider prefix from a client of the same name. */
+  readonly #saltLo = randomWord()
+  readonly #saltHi = randomWord()
   readonly #originMs: number
   #sharedUntilS = 0
   #id: string | undefined
@@ -74,8 +77,8 @@ export class Records {
     this.#wider = wider
     if (wider === undefined) return
     this.#hash.digest(wider)
-    this.#widerLo = this.#hash.lo
-    this.#widerHi = this.#hash.hi
+    this.#widerLo = this.#hash.lo ^ this.#saltLo
+    this.#widerHi = this.#hash.hi ^ this.#saltHi
   }
 
   /** Brings the client's log into view; whether the client has one of its own, of these limits. */
@@ -140,18 +143,38 @@ export class Records {
     const kept = logs.filter(({ kind }) => !kind.isRate)
     const tag = kept[0]?.tag
     if (tag === undefined || held.every((reader) => this.#tagAt(reader.place) === tag)) return 0
-    const renewed = kept.filter(({ kind, view }) => {
-      const best = held.toSorted((a, b) => b.view.unitsFor(view, nowMs) - a.view.unitsFor(view, nowMs))
-      // Those who remember for longer know no less; of equals the log itself, which is not blurred.
-      const source = best.find((one) => one.kind === kind && one.view.unitsFor(view, nowMs) === best[0]!.view.unitsFor(view, nowMs))
-      view.openEmpty()
-      view.claim()
-      view.adopt((source ?? best[0]!).view, nowMs)
-      if (view.isEmpty) this.#release(view.ref)
-      return !view.isEmpty
-    })
-    for (const reader of held) this.#remove(this.#find(reader, lo, hi))
+    const sources = [...held, ...this.#sharedSources(scope, held, nowMs)]
+    const renewed = kept.filter((log) => this.#rebuild(log, sources, nowMs))
+    for (const reader of held) {
+      const place = this.#find(reader, lo, hi)
+      const known = reader.view.unitsFor(reader.view, nowMs)
+      const isHeld = kept.some(({ kind, view }) => kind.longestMs >= reader.kind.longestMs && view.unitsFor(reader.view, nowMs) >= known)
+      // What none of the new logs can hold must be there if the former limits come back.
+      if (!isHeld && known > 0 && kept.every(({ kind }) => kind !== reader.kind))
+        this.#table.move(place, reader.view.ref, reader.view.ring | (tag << tagShift))
+      else this.#remove(place)
+    }
     return Math.max(0, ...renewed.map((log) => this.#write(log, this.#insertAt(log, lo, hi), nowMs)))
+  }
+
+  /** Writes the log anew from those that know of the same client; whether there is anything in it. */
+  #rebuild({ kind, view }: OpenLog, sources: readonly OpenLog[], nowMs: number): boolean {
+    const unitsOf = (source: OpenLog): number => source.view.unitsFor(view, nowMs)
+    // Those who remember for longer know no less; of equals the log itself first, which is not blurred.
+    const best = sources.toSorted((a, b) => unitsOf(b) - unitsOf(a) || Number(b.kind === kind) - Number(a.kind === kind))
+    view.openEmpty()
+    view.claim()
+    for (const source of best) view.adopt(source.view, nowMs)
+    if (view.isEmpty) this.#release(view.ref)
+    return !view.isEmpty
+  }
+
+  /** Where a log of a set is missing the client may have been counted in it together with others. */
+  #sharedSources({ sets, sharedReaders }: Scope, held: readonly OpenLog[], nowMs: number): OpenLog[] {
+    if (this.#sharedUntilS <= this.#secondsAt(nowMs)) return []
+    const kinds = new Set(held.map(({ kind }) => kind))
+    if (held.every(({ place }) => sets[this.#tagAt(place)]?.every((kind) => kinds.has(kind)))) return []
+    return sharedReaders.filter((reader) => this.#openShared(reader) !== nowhere)
   }
 
   #insertAt({ kind }: OpenLog, lo: number, hi: number): Place {

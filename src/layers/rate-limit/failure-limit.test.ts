@@ -66,14 +66,15 @@ test('a refusal by one identity counts for none: an attacked account takes nothi
 
 const lost = async (): Promise<never> => Promise.reject(new Error('connection lost'))
 
+const halfWay = (store: LimiterStore): LimiterStore => ({
+  consume: (identity, ...given) => (identity === account ? lost() : store.consume(identity, ...given)),
+  refund: (...given) => store.refund(...given),
+  peek: (...given) => store.peek(...given),
+  reset: (identity) => store.reset(identity),
+  close: () => store.close(),
+})
+
 test('a store that fails half way refuses, and what was taken is given back', async () => {
-  const halfWay = (store: LimiterStore): LimiterStore => ({
-    consume: (identity, ...given) => (identity === account ? lost() : store.consume(identity, ...given)),
-    refund: (...given) => store.refund(...given),
-    peek: (...given) => store.peek(...given),
-    reset: (identity) => store.reset(identity),
-    close: () => store.close(),
-  })
   const { store, failures } = setUp(halfWay)
   for (let time = 0; time < 5; time++) assert.equal(await codeOf(failures.reserve(request, both)), 'store_unavailable')
   assert.equal(store.tracked, 0)

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import Fastify from 'fastify'
+import Fastify, { type FastifyRequest } from 'fastify'
 
 import type { SecurityEvent } from '../../core/events.ts'
 import type { Problem } from '../../core/errors.ts'
 import { problemDocument, problemHeaders } from '../../core/problem-document.ts'
-import { createLimiter, writeLimitFields } from './limiter.ts'
+import { createLimiter, refundCharge, writeLimitFields } from './limiter.ts'
 import { createMemoryStore } from './memory-store.ts'
 import { parseLimits } from './notation.ts'
 import type { LimiterStore } from './store.ts'
@@ -108,4 +108,17 @@ test('a store that fails refuses: nobody passes uncounted', async () => {
   )
   app.get('/', () => ({ served: true }))
   assert.equal((await app.inject('/')).statusCode, 503)
+})
+
+test('what a request took is given back once, however many layers say so', () => {
+  const store = createMemoryStore({ clock: { monotonicMs: () => 0 }, maxTrackedClients: 10 })
+  const charge = { identity: { id: 'a' }, quotas, cost: 1 }
+  const [first] = [1, 2].map(
+    () => ({ limitCharge: charge, limitDecision: store.consume(charge.identity, quotas, 1) }) as unknown as FastifyRequest,
+  )
+  for (let time = 0; time < 3; time++) refundCharge(store, first!)
+  assert.deepEqual(
+    store.peek(charge.identity, quotas).states.map(({ remaining }) => remaining),
+    [1, 2],
+  )
 })

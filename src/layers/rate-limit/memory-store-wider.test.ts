@@ -79,6 +79,11 @@ describe('when the table is full', () => {
 
 const client = (address: string, prefix: string, net: string) => ({ address, prefix, network: net })
 
+const sixes = (site: string) =>
+  Array.from({ length: 200 }, (_, i) =>
+    client(`2001:db8:${site}:${i.toString(16)}::1`, `2001:db8:${site}:${i.toString(16)}::/64`, `2001:db8:${site}::/48`),
+  )
+
 describe('the guard of total over IPv6', () => {
   const limits = new Limits({ anonymous: '1 per day', total: '5 per minute' })
   const spend = (clients: readonly ReturnType<typeof client>[], rounds: number) => {
@@ -88,11 +93,6 @@ describe('the guard of total over IPv6', () => {
       for (const one of clients) if (store.consume(clientIdentity(one), limits.total(one) ?? [], 1).allowed) count++
     return count
   }
-  const sixes = (site: string) =>
-    Array.from({ length: 200 }, (_, i) =>
-      client(`2001:db8:${site}:${i.toString(16)}::1`, `2001:db8:${site}:${i.toString(16)}::/64`, `2001:db8:${site}::/48`),
-    )
-
   test('attack: all prefixes of one site together get 32 times what one gets; another site is not touched', () => {
     assert.equal(spend(sixes('a').slice(0, 1), 10), 5)
     assert.equal(spend(sixes('a'), 10), 5 * 32)

@@ -16,6 +16,15 @@ const understood: readonly (readonly [text: string, windows: readonly Window[]])
   ['60 per 60 seconds', [{ name: '60-seconds', limit: 60, windowMs: minuteMs }]],
   ['1 per month', [{ name: 'month', limit: 1, windowMs: 30 * dayMs }]],
   ['1000000000 per year', [{ name: 'year', limit: 1_000_000_000, windowMs: 365 * dayMs }]],
+  ['10 per second burst 20', [{ name: 'second-rate', limit: 10, windowMs: 1000, burst: 20 }]],
+  ['10/2 Minutes BURST  1', [{ name: '2-minutes-rate', limit: 10, windowMs: 2 * minuteMs, burst: 1 }]],
+  [
+    '5 per second burst 5; 5 per second',
+    [
+      { name: 'second-rate', limit: 5, windowMs: 1000, burst: 5 },
+      { name: 'second', limit: 5, windowMs: 1000 },
+    ],
+  ],
   [
     '200 per day; 50 per hour,1 per second|6/Minute',
     [
@@ -60,6 +69,13 @@ const refused: readonly (readonly [text: string, piece: string, offset: number, 
   ['5/week', '5/week', 2, /did you mean "7 days"\?/],
   ['5/mouth', '5/mouth', 2, /did you mean "month"\?/],
   ['5/__proto__', '5/__proto__', 2, /unknown unit "__proto__"/],
+  ['5/day burst', '5/day burst', 11, /whole number of requests at once, found the end/],
+  ['5/day burst 0', '5/day burst 0', 12, /at least 1/],
+  ['5/day burst -1', '5/day burst -1', 12, /no sign/],
+  ['5/day burst 1000001', '5/day burst 1000001', 12, /at most 1000000/],
+  ['5/day burst 2 3', '5/day burst 2 3', 14, /expected the end or one of/],
+  ['5/day bursts 2', '5/day bursts 2', 6, /found "bursts 2"/],
+  ['1/minute burst 1; 3 per 60 seconds burst 2', '3 per 60 seconds burst 2', 18, /already limits the same time/],
   ['1/minute; 3 per 60 seconds', '3 per 60 seconds', 10, /"1 per minute" already limits the same time/],
 ]
 

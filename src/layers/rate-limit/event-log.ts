@@ -17,6 +17,8 @@ export interface LogShape {
   readonly mostUnits: number
 }
 
+type Entry = readonly [moment: number, units: number]
+
 const largestCoarseClass = 5
 const headShift = 16
 /** A ring has at most 256 entries: the seven bits between are for the record's own use. */
@@ -156,15 +158,19 @@ export class EventLog {
     return this.unitsFrom(this.firstInside(nowMs, this.#commonMs(reader)))
   }
 
-  /** Each entry of another log of the same client that is younger than those here, oldest first; it is never counted for a shorter time. */
-  adopt(other: EventLog, nowMs: number): void {
-    const first = other.firstInside(nowMs, this.#commonMs(other))
-    const newest = this.count === 0 ? -Infinity : this.momentAt(this.count - 1)
-    for (let index = first; index < other.count; index++) {
-      if (other.momentAt(index) <= newest) continue
-      const units = other.#unitsThrough(index) - other.#unitsThrough(index - 1)
-      this.append(other.momentAt(index), Math.min(units, this.#shape.quantumMs === null ? this.#shape.mostUnits : units))
+  /** What `reader` could know from here: moments, ascending, each with its units, all of them after `afterMs`. */
+  entriesFor(reader: EventLog, nowMs: number, afterMs: number): Entry[] {
+    const entries: Entry[] = []
+    for (let index = this.firstInside(nowMs, this.#commonMs(reader)); index < this.count; index++) {
+      if (this.momentAt(index) > afterMs) entries.push([this.momentAt(index), this.#unitsThrough(index) - this.#unitsThrough(index - 1)])
     }
+    return entries
+  }
+
+  /** Appends what other logs knew: it is never counted for a shorter time here. */
+  adopt(entries: readonly Entry[]): void {
+    const { quantumMs, mostUnits } = this.#shape
+    for (const [moment, units] of entries) this.append(moment, quantumMs === null ? Math.min(units, mostUnits) : units)
   }
 
   /** Of entries that no window of their own log counts any more, the first of a coarse log would tell the total of all before it. */

@@ -1,3 +1,4 @@
+import type { EventLog } from './event-log.ts'
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
 import type { LogKind, OpenLog, Plan, Scope } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
@@ -143,8 +144,8 @@ export class Records {
     const kept = logs.filter(({ kind }) => !kind.isRate)
     const tag = kept[0]?.tag
     if (tag === undefined || held.every((reader) => this.#tagAt(reader.place) === tag)) return 0
-    const sources = [...held, ...this.#sharedSources(scope, held, nowMs)]
-    const renewed = kept.filter((log) => this.#rebuild(log, sources, nowMs))
+    const shared = this.#sharedSources(scope, held, nowMs)
+    const renewed = kept.filter((log) => this.#rebuild(log, held, shared, nowMs))
     for (const reader of held) {
       const place = this.#find(reader, lo, hi)
       const known = reader.view.unitsFor(reader.view, nowMs)
@@ -157,16 +158,14 @@ export class Records {
     return Math.max(0, ...renewed.map((log) => this.#write(log, this.#insertAt(log, lo, hi), nowMs)))
   }
 
-  /** Writes the log anew from those that know of the same client; whether there is anything in it. */
-  #rebuild({ kind, view }: OpenLog, sources: readonly OpenLog[], nowMs: number): boolean {
-    const unitsOf = (source: OpenLog): number => source.view.unitsFor(view, nowMs)
-    // Those who remember for longer know no less; of equals the log itself first, which is not blurred.
-    const best = sources.toSorted((a, b) => unitsOf(b) - unitsOf(a) || Number(b.kind === kind) - Number(a.kind === kind))
-    view.openEmpty()
-    view.claim()
-    for (const source of best) view.adopt(source.view, nowMs)
-    if (view.isEmpty) this.#release(view.ref)
-    return !view.isEmpty
+  /** Writes the log anew from those of the same client and those that may count others too; whether there is anything in it. */
+  #rebuild(log: OpenLog, own: readonly OpenLog[], shared: readonly OpenLog[], nowMs: number): boolean {
+    const entries = [...historyFor(log, own, nowMs), ...historyFor(log, shared, nowMs)]
+    log.view.openEmpty()
+    if (entries.length === 0) return false
+    log.view.claim()
+    log.view.adopt(entries.toSorted(([a], [b]) => a - b))
+    return true
   }
 
   /** Where a log of a set is missing the client may have been counted in it together with others. */
@@ -264,6 +263,16 @@ export class Records {
   #secondsAt(nowMs: number): number {
     return Math.floor((nowMs - this.#originMs) / 1000)
   }
+}
+
+/** What logs that counted the same events know of them together. */
+const historyFor = ({ kind, view }: OpenLog, sources: readonly OpenLog[], nowMs: number): ReturnType<EventLog['entriesFor']> => {
+  const unitsOf = (source: OpenLog): number => source.view.unitsFor(view, nowMs)
+  // Those who remember for longer know no less; of equals the log itself first, which is not blurred.
+  const best = sources.toSorted((a, b) => unitsOf(b) - unitsOf(a) || Number(b.kind === kind) - Number(a.kind === kind))
+  const entries: ReturnType<EventLog['entriesFor']> = []
+  for (const source of best) entries.push(...source.view.entriesFor(view, nowMs, entries.at(-1)?.[0] ?? -Infinity))
+  return entries
 }
 
 const ringOf = ({ view, tag }: OpenLog): number => view.ring | (tag << tagShift)

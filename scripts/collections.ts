@@ -18,7 +18,8 @@ const folder = new URL('../collections/', import.meta.url)
 /** By name. The page is left out: it is no call, and whether it is there depends on a build. */
 export const makeCollections = async (): Promise<ReadonlyMap<string, string>> => {
   const config = loadConfig({ env: { FILMGATE_PAGE_ENABLED: 'false' }, cwd: import.meta.dirname, checkLimits })
-  const { description } = await describeApp(config)
+  const app = await describeApp(config)
+  const description = app.description()
   const samples = samplesOf(description)
   return new Map([
     ['filmgate.postman_collection.json', json(postmanCollection(description, samples))],

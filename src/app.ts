@@ -1,15 +1,24 @@
 import type { FastifyInstance } from 'fastify'
 
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
+import { limitRoutes } from './api/limits/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
 import type { ApiDescription } from './api/site/document.ts'
 import { pageRoutes } from './api/site/page.ts'
 import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
-import type { Clock } from './core/clock.ts'
+import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
 import { createListener } from './listener.ts'
+
+/** What can change while the server runs: read at each request. */
+export interface Protections {
+  readonly limits: layers.Limits
+  /** By the name of a route, such as `GET /`. */
+  readonly throttleOf: (routeName: string) => layers.ThrottlePolicy | undefined
+  readonly concurrency: () => layers.ConcurrencyLimits
+}
 
 interface SharedOptions {
   readonly config: Config
@@ -20,7 +29,10 @@ interface SharedOptions {
 
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
   readonly limiterStore: layers.LimiterStore
+  readonly protections: Protections
   readonly lookupKey: layers.AuthenticationOptions['lookupKey']
+  /** Where a key of the configuration was set. */
+  readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
   readonly onUntrustedProxy: () => void
 }
@@ -28,23 +40,24 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
 export interface App {
   readonly server: FastifyInstance
   readonly routes: readonly layers.RouteEntry[]
-  /** The OpenAPI document of these routes under this configuration. */
-  readonly description: ApiDescription
+  /** The OpenAPI document of these routes under the limits of now. */
+  readonly description: () => ApiDescription
 }
+
+/** Requests that wait for their turn hold memory and a connection, whoever they are from. */
+const maxWaitingInAll = 1000
 
 /** What everybody may do, known or not. */
 const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
-  const { config, limiterStore: store, log, observe } = options
-  const { default: anonymous, authenticated, total, routes: overrides } = config.limits
-  const defaults = { anonymous, authenticated, overrides }
-  const chargeOf = layers.totalCharge(total)
+  const { config, limiterStore: store, log, observe, clock, protections } = options
+  const { limits } = protections
   const listener = createListener({
     ...options,
     write: log.access,
-    count: (client) => countTotal(store, chargeOf(client)),
+    count: (client) => countTotal(store, layers.totalCharge(limits, client)),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config),
   })
@@ -55,14 +68,27 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
   // 6: attempts count, so what the message checks refuse does too.
-  await server.register(layers.totalLimit, { store, observe, total })
+  await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
   // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
   await server.register(layers.problems, { observe })
-  // 8, 9, 11, as hooks of each route: what they may do, how often, and with what.
+  // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
   await server.register(layers.authorization, { observe, publicPermissions })
-  await server.register(layers.routeLimits, { store, observe, defaults })
+  await server.register(layers.routeLimits, { store, limits, observe })
+  // A request that waits or is refused here burns nothing of its route's quotas.
+  const onRefused = layers.createRouteRefund(store)
+  await server.register(layers.throttle, {
+    store,
+    observe,
+    clock,
+    timers: systemTimers,
+    policyOf: protections.throttleOf,
+    maxWaitingInAll: () => maxWaitingInAll,
+    isExempt: ({ client, principal }) => limits.isExempt(client) || limits.isExemptKey(principal),
+    onRefused,
+  })
+  await server.register(layers.concurrency, { observe, limits: protections.concurrency, onRefused })
   await server.register(layers.validation)
 
   filmRoutes(server, {
@@ -74,11 +100,12 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   const warn = (message: string): void => log.note('warn', message)
   if (config.page.enabled) pageRoutes(server, { warn })
+  limitRoutes(server, { routes, limits, store, observe, originOf: options.originOf })
   const description = siteRoutes(server, {
     routes,
     publicPermissions,
     publicUrl: config.server.publicUrl,
-    limitsOf: layers.createLimitTable(defaults, total),
+    limits,
     dataDir: config.data.dir,
     epochMs: options.clock.epochMs,
     warn,
@@ -111,9 +138,14 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
 }
 
 /** For what is answered without hooks. A store that answers later has counted; only the fields are not there in time. */
-const countTotal = (store: layers.LimiterStore, { identity, quotas }: layers.Charge): Readonly<Record<string, string>> => {
-  const decision = store.consume(identity, quotas, 1)
-  return decision instanceof Promise ? {} : layers.limitFields(quotas, decision)
+const countTotal = (store: layers.LimiterStore, charge: layers.Charge | undefined): Readonly<Record<string, string>> => {
+  if (charge === undefined) return {}
+  const { identity, quotas, cost } = charge
+  const decision = store.consume(identity, quotas, cost)
+  if (!(decision instanceof Promise)) return layers.limitFields(quotas, decision)
+  // It is refused anyway: whether it could be counted changes nothing.
+  decision.catch(() => undefined)
+  return {}
 }
 
 const servedHosts = ({ server }: Config): string[] => [

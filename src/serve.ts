@@ -1,18 +1,15 @@
 import { createKeyLookup } from './api/accounts/api-keys.ts'
 import { buildApp, buildOpsApp } from './app.ts'
-import { type Config, ConfigError } from './config.ts'
+import type { Config } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import {
-  createLog,
-  createMemoryStore,
-  limitedRouteNames,
-  LimitSyntaxError,
-  openLogSink,
-  parseLimits,
-  type RouteEntry,
-} from './layers/index.ts'
+import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
+import { refuseUnknownRoutes } from './serve/known-routes.ts'
+import { openLimiterStore } from './serve/limiter-store.ts'
+import { createOperatorLookup } from './serve/operator.ts'
+import { createProtections } from './serve/protections.ts'
+import { createReloading } from './serve/reload.ts'
 import { openStores } from './serve/stores.ts'
 
 export interface ServeOptions {
@@ -29,6 +26,8 @@ export interface Serving {
   readonly hasPage: boolean
   /** Stops accepting, answers what is in flight (10 s at most), writes what is waiting, flushes the log. */
   stop(reason: string): Promise<void>
+  /** Takes over what can change while the server runs; a configuration that is wrong changes nothing and is told of. */
+  reload(load: () => Config): void
 }
 
 /** For `loadConfig`: what is wrong with limits in policy notation. */
@@ -49,7 +48,6 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
   const { database, films, votes, keys, masterKey, starterKeyPath, databaseDir } = await openStores({ config, clock, observe, print })
-  const limiterStore = createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients })
   const warnings: string[] = []
   const warn = (warning: string): void => {
     warnings.push(warning)
@@ -57,20 +55,25 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
     print(`WARNING: ${warning}\n`)
   }
   database.warnings.forEach(warn)
+  const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
+  const protections = createProtections(config)
   const app = await buildApp({
     config,
     clock,
     limiterStore,
+    protections,
     log,
     observe,
     films,
     votes,
     voterId: createVoterIds(masterKey.derive('voter')),
-    lookupKey: createKeyLookup(keys),
+    lookupKey: createOperatorLookup(masterKey, createKeyLookup(keys)),
+    originOf: (key) => reloading.originOf(key),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
   refuseUnknownRoutes(config, app.routes)
+  const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print })
   const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, warnings: () => warnings })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
@@ -79,25 +82,11 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
     await Promise.all([drain(app.server), drain(opsApp)])
-    limiterStore.close()
+    await limiterStore.close()
     await database.close()
     sink.flush()
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
   const hasPage = app.routes.some(({ url }) => url === '/index.html')
-  return { address, opsAddress, starterKeyPath, hasPage, stop }
-}
-
-/** A limit for a route that does not exist protects nothing: most likely its name is misspelt. */
-const refuseUnknownRoutes = (config: Config, routes: readonly RouteEntry[]): void => {
-  const names = limitedRouteNames(routes)
-  const unknown = Object.keys(config.limits.routes).filter((name) => !names.has(name))
-  if (unknown.length === 0) return
-  throw new ConfigError(
-    unknown.map((name) => ({
-      key: `limits.routes.${JSON.stringify(name)}`,
-      message: `names no limited route; there are ${[...names].join(', ')} (HEAD shares the quota of GET)`,
-      source: config.origins.get(`limits.routes.${JSON.stringify(name)}`) ?? 'filmgate.toml',
-    })),
-  )
+  return { address, opsAddress, starterKeyPath, hasPage, stop, reload: reloading.reload }
 }

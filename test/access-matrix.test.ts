@@ -19,6 +19,7 @@ import { createApiKey, formatApiKey, hashSecret } from '../src/credentials/api-k
 import { createVoterIds } from '../src/credentials/voter-id.ts'
 import { openDatabase } from '../src/db/open.ts'
 import { authorization, createLog, createMemoryStore } from '../src/layers/index.ts'
+import { createProtections } from '../src/serve/protections.ts'
 import { type Answer, ask, assertProblem, assertSafe } from './support/attack.ts'
 
 /** What each caller gets: nobody in particular, the starter key (films:write), a key without any permission. */
@@ -40,6 +41,11 @@ const expected: Record<string, Row> = {
   'HEAD /problems/:code': [200, 200, 200],
   'GET /.well-known/security.txt': [200, 200, 200],
   'HEAD /.well-known/security.txt': [200, 200, 200],
+  'GET /v1/limits': [401, 403, 403],
+  'HEAD /v1/limits': [401, 403, 403],
+  'GET /v1/limits/:identity': [401, 403, 403],
+  'HEAD /v1/limits/:identity': [401, 403, 403],
+  'DELETE /v1/limits/:identity': [401, 403, 403],
 }
 
 const expectedOps: Readonly<Record<string, number>> = { 'GET /livez': 200, 'HEAD /livez': 200, 'GET /readyz': 200, 'HEAD /readyz': 200 }
@@ -68,6 +74,8 @@ const app = await buildApp({
   config,
   clock,
   limiterStore: createMemoryStore({ clock, maxTrackedClients: 1000 }),
+  protections: createProtections(config),
+  originOf: () => 'default',
   log,
   observe: log.event,
   films,
@@ -106,7 +114,7 @@ await films.add({ name: 'Frozen' })
 const urls = [...new Set(Object.keys(expected).map((route) => route.split(' ')[1] ?? ''))]
 const methods = METHODS.filter((method) => method !== 'CONNECT')
 
-const targetOf = (url: string): string => url.replace(':id', '1').replace(':code', 'not_found')
+const targetOf = (url: string): string => url.replace(':id', '1').replace(':code', 'not_found').replace(':identity', '192.0.2.1')
 
 const call = (method: string, url: string, credential: string | null): Promise<Answer> => {
   const request = { method, target: targetOf(url), fields: { Authorization: credential } }

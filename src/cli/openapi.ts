@@ -9,7 +9,7 @@ export const openapi: Command = {
   example: 'filmgate openapi > openapi.json',
   run: async ({ loadConfig }) => {
     const { description } = await describeApp(loadConfig())
-    await printJson(description)
+    await printJson(description())
     return 0
   },
 }

@@ -7,7 +7,8 @@ export const serve: Command = {
   name: 'serve',
   summary: 'Runs the server until SIGTERM or SIGINT',
   details: `Standard output is the log, one JSON record a line; what is meant for people goes to standard error.
-A signal stops accepting, answers what is in flight (10 s at most) and ends with 0.`,
+SIGHUP reads the configuration again and takes over what can change: limits, throttling, concurrency, log.
+SIGTERM or SIGINT stops accepting, answers what is in flight (10 s at most) and ends with 0.`,
   withoutJson: true,
   example: 'FILMGATE_SERVER_PORT=8080 filmgate serve',
   run: async ({ loadConfig }) => {
@@ -18,6 +19,8 @@ A signal stops accepting, answers what is in flight (10 s at most) and ends with
       process.on('SIGINT', resolve)
     })
     const starting = startServing({ config, print: tell })
+    // Early too: unheard, it would end the process.
+    process.on('SIGHUP', () => void starting.then(({ reload }) => reload(loadConfig)).catch(() => undefined))
     const serving = await Promise.race([starting, signalled.then(() => undefined)])
     // Nobody was answered yet, and what a start stores is all or nothing; a database that hangs would keep it from ever coming to an end.
     if (serving === undefined) return 0

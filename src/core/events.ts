@@ -20,6 +20,12 @@ export type SecurityEvent =
       /** Set where limits are only observed: nothing was refused. */
       readonly observed?: true
     })
+  | (RequestFacts & {
+      readonly event: 'authz_admin'
+      readonly subject: string | null
+      readonly action: 'limits_reset'
+      readonly target: string
+    })
   | (RequestFacts & { readonly event: 'input_validation_fail'; readonly code: ProblemCode; readonly pointers: readonly string[] })
   | (RequestFacts & { readonly event: 'malicious_extraneous'; readonly reason: string })
 

@@ -21,6 +21,7 @@ export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-
 export { createFailureLimit, type FailureLimit, type FailureLimitOptions } from './rate-limit/failure-limit.ts'
 export { exposedLimitFields } from './rate-limit/fields.ts'
 export { type Charge, limitFields } from './rate-limit/limiter.ts'
+export { openRedisStore, type RedisStore, type RedisStoreOptions } from './rate-limit/redis-store.ts'
 export { clientIdentity, type EffectiveLimits, limitedRouteNames, Limits, subjectIdentity } from './rate-limit/limits.ts'
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
 export { createRouteRefund, type LimitOptions, routeLimits, totalCharge, totalLimit } from './rate-limit/plugin.ts'

@@ -1,6 +1,8 @@
 import Fastify from 'fastify'
 
 import { createFilmRepository } from '../api/films/repository.ts'
+import { listLimits } from '../api/limits/routes.ts'
+import type { LimitList } from '../api/limits/schema.ts'
 import { opsRoutes } from '../api/ops/routes.ts'
 import { createVoteRepository } from '../api/votes/repository.ts'
 import { type App, buildApp } from '../app.ts'
@@ -10,7 +12,6 @@ import { createVoterIds } from '../credentials/voter-id.ts'
 import { createOfflineDatabase } from '../db/offline.ts'
 import {
   collectRoutes,
-  createLimitTable,
   createLog,
   createMemoryStore,
   type EffectiveLimits,
@@ -18,6 +19,8 @@ import {
   type Quota,
   type RouteEntry,
 } from '../layers/index.ts'
+import { refuseUnknownRoutes } from './known-routes.ts'
+import { createProtections } from './protections.ts'
 
 export interface DescribedRoute {
   readonly listener: 'api' | 'ops'
@@ -43,6 +46,8 @@ export const describeApp = async (config: Config): Promise<App> => {
     log,
     observe: log.event,
     limiterStore: createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients }),
+    protections: createProtections(config),
+    originOf: (key) => config.origins.get(key) ?? 'default',
     films: createFilmRepository(database, clock),
     votes: createVoteRepository(database, clock.epochMs),
     voterId: createVoterIds(Buffer.alloc(32)),
@@ -51,16 +56,24 @@ export const describeApp = async (config: Config): Promise<App> => {
   })
 }
 
+/** The limits that this configuration gives each route, and where each was set. */
+export const describeLimits = async (config: Config): Promise<LimitList> => {
+  const { routes } = await describeApp(config)
+  refuseUnknownRoutes(config, routes)
+  return listLimits({ routes, limits: createProtections(config).limits, originOf: (key) => config.origins.get(key) ?? 'default' })
+}
+
 /** Every route of both listeners, in the order of the program. */
 export const describeRoutes = async (config: Config): Promise<readonly DescribedRoute[]> => {
   const { routes } = await describeApp(config)
-  const { default: anonymous, authenticated, total, routes: overrides } = config.limits
-  const limitsOf = createLimitTable({ anonymous, authenticated, overrides }, total)
+  const { limits } = createProtections(config)
   return [
-    ...routes.map((route) => describe(config, 'api', route, limitsOf(route))),
-    ...(await opsRouteEntries(config)).map((route) => describe(config, 'ops', route, { anonymous: [], authenticated: [], total: [] })),
+    ...routes.map((route) => describe(config, 'api', route, limits.effective(route))),
+    ...(await opsRouteEntries(config)).map((route) => describe(config, 'ops', route, unlimited)),
   ]
 }
+
+const unlimited: EffectiveLimits = { name: '', anonymous: [], authenticated: [], total: [] }
 
 const opsRouteEntries = async (config: Config): Promise<readonly RouteEntry[]> => {
   const server = Fastify()

@@ -14,7 +14,8 @@ import { assertFits, operationsOf, resolved } from '../support/openapi.ts'
 import { startServer } from '../support/server.ts'
 
 const load = (env: Readonly<Record<string, string>> = {}) => loadConfig({ env, cwd: import.meta.dirname, checkLimits })
-const { description, routes } = await describeApp(load())
+const { description: describeNow, routes } = await describeApp(load())
+const description = describeNow()
 // As it is sent.
 const document = JSON.parse(JSON.stringify(description)) as ApiDescription
 const operations = operationsOf(document)
@@ -112,7 +113,7 @@ test('a route that does not describe itself stops the start, unless it is no par
   const options = {
     publicPermissions: new Set<never>(),
     publicUrl: '',
-    limitsOf: () => ({ anonymous: [], authenticated: [], total: [] }),
+    limitsOf: () => ({ name: '', anonymous: [], authenticated: [], total: [] }),
   }
   assert.throws(() => describeApi({ ...options, routes: [route('GET', '/a')] }), /route GET \/a is not described/)
   assert.deepEqual(describeApi({ ...options, routes: [{ ...route('GET', '/a'), schema: { hide: true } }] }).paths, {})
@@ -121,7 +122,7 @@ test('a route that does not describe itself stops the start, unless it is no par
 test('the server is where public_url says, else where the document came from', async () => {
   assert.equal(document.servers[0]?.url, '/')
   const proxied = await describeApp(load({ FILMGATE_SERVER_PUBLIC_URL: 'https://films.example/', FILMGATE_PAGE_ENABLED: 'false' }))
-  assert.equal(proxied.description.servers[0]?.url, 'https://films.example')
+  assert.equal(proxied.description().servers[0]?.url, 'https://films.example')
 })
 
 test('what a server sends is what the same configuration describes without one', async () => {

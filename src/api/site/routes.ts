@@ -5,13 +5,15 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Problem, type ProblemCode, problemKinds } from '../../core/errors.ts'
 import { NoQuery } from '../films/schema.ts'
 import { describeProblemPage, describeSecurityTxt, describeSelf } from './descriptions.ts'
+import type { Limits } from '../../layers/index.ts'
 import type { ApiDescription } from './document.ts'
 import { createFixedAnswer } from './fixed-answer.ts'
 import { describeApi, type DescriptionOptions } from './openapi.ts'
 import { pagePolicy, problemPage } from './problem-pages.ts'
 import { readSecurityTxt } from './security-txt.ts'
 
-export interface SiteRoutesOptions extends DescriptionOptions {
+export interface SiteRoutesOptions extends Omit<DescriptionOptions, 'limitsOf'> {
+  readonly limits: Limits
   /** Where the operator may lay a security.txt. */
   readonly dataDir: string
   readonly epochMs: () => number
@@ -34,21 +36,27 @@ const config = { access: 'public', limits: 'none' } as const
 
 /**
  * What this server says of itself: the description of its API, the meaning of its refusals, whom to tell of a weakness. Call it when all
- * other routes are there; returns the description.
+ * other routes are there; returns the description under the limits of now.
  */
-export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions): ApiDescription => {
+export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions): (() => ApiDescription) => {
   problemRoutes(server)
   securityTxtRoute(server, options)
-  let answer: ReturnType<typeof createFixedAnswer>
   const schema = { ...describeSelf, querystring: NoQuery, response: { 200: AnyDescription } }
-  server.get('/openapi.json', { schema, config }, (request, reply) => answer(request, reply))
-  const description = describeApi(options)
-  answer = createFixedAnswer({
-    body: JSON.stringify(description),
-    type: 'application/json; charset=utf-8',
-    cacheControl: 'public, max-age=300',
-  })
-  return description
+  server.get('/openapi.json', { schema, config }, (request, reply) => current().answer(request, reply))
+  const current = createDescription(options)
+  return () => current().description
+}
+
+/** Made anew when the limits were reloaded, for they are part of it. */
+const createDescription = ({ limits, ...options }: SiteRoutesOptions) => {
+  const fresh = () => {
+    const description = describeApi({ ...options, limitsOf: (route) => limits.effective(route) })
+    const body = JSON.stringify(description)
+    const answer = createFixedAnswer({ body, type: 'application/json; charset=utf-8', cacheControl: 'public, max-age=300' })
+    return { version: limits.version, description, answer }
+  }
+  let known = fresh()
+  return () => (known.version === limits.version ? known : (known = fresh()))
 }
 
 const problemRoutes = (server: FastifyInstance): void => {

@@ -9,13 +9,18 @@ export interface Log {
   readonly event: (event: SecurityEvent) => void
   /** What only an operator needs to know; members hold no secrets. */
   readonly note: (level: LogLevel, message: string, members?: Readonly<Record<string, string | number>>) => void
+  /** From the next line on. */
+  readonly configure: (look: LogLook) => void
 }
 
-export interface LogOptions {
-  readonly sink: LogSink
-  readonly clock: Clock
+export interface LogLook {
   readonly level: LogLevel | 'trace'
   readonly format: 'json' | 'pretty'
+}
+
+export interface LogOptions extends LogLook {
+  readonly sink: LogSink
+  readonly clock: Clock
 }
 
 const ranks = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, fatal: 5 } as const
@@ -30,14 +35,23 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   sys_store_recovered: 'info',
   authn_login_fail: 'warn',
   authz_fail: 'warn',
+  authz_admin: 'info',
   excess_rate_limit_exceeded: 'warn',
   input_validation_fail: 'warn',
   malicious_extraneous: 'warn',
 }
 
-export const createLog = ({ sink, clock, level, format }: LogOptions): Log => {
-  const least = ranks[level]
-  const formatRecord = format === 'json' ? createJsonFormat() : createPrettyFormat()
+export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
+  const formats = { json: createJsonFormat(), pretty: createPrettyFormat() }
+  let least: number
+  let format: LogLook['format']
+  let formatRecord: (typeof formats)['json']
+  const configure = (next: LogLook): void => {
+    least = ranks[next.level]
+    format = next.format
+    formatRecord = formats[format]
+  }
+  configure(look)
 
   const line = (lineLevel: LogLevel, message: string, members: object): void => {
     if (ranks[lineLevel] < least) return
@@ -59,6 +73,7 @@ export const createLog = ({ sink, clock, level, format }: LogOptions): Log => {
       line(eventLevels[event], 'event', { event, ...(requestId === undefined ? {} : { request_id: requestId }), ...members })
     },
     note: (noteLevel, message, members = {}) => line(noteLevel, message, members),
+    configure,
   }
 }
 

@@ -42,6 +42,8 @@ export const subjectIdentity = (subject: string): Identity => ({ id: `@${subject
  * The constructor and `replace` throw a LimitSyntaxError or a TypeError for rules that mean nothing, and then change nothing.
  */
 export class Limits {
+  /** Another number after each change. */
+  version = 0
   #rules: LimitRules
   #total: ReturnType<typeof totalQuotas> | undefined
   #exempt: readonly Cidr[] = []
@@ -67,6 +69,7 @@ export class Limits {
     this.#total = total
     this.#exempt = exempt
     this.#exempted = new WeakMap()
+    this.version++
     for (const [i, { live }] of this.#routes.entries()) live.quotas = quotas[i]
   }
 
@@ -83,6 +86,11 @@ export class Limits {
   total(client: Client): readonly SourcedQuota[] | undefined {
     // An IPv4 address is its own prefix; an IPv6 prefix lies in a network that one site owns.
     return client.prefix === client.address ? this.#total?.plain : this.#total?.guarded
+  }
+
+  /** With what the /64s of one IPv6 network share. */
+  get guardedTotal(): readonly SourcedQuota[] {
+    return this.#total?.guarded ?? []
   }
 
   isExempt(client: Client): boolean {

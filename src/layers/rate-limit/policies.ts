@@ -124,7 +124,7 @@ const failuresOf = (name: string, text: string | undefined): SourcedQuota[] =>
 
 const keyQuota = (key: string, rule: Exclude<LimitOverride, 'exempt'>): SourcedQuota => ({
   scope: `key ${key}`,
-  windows: read('only' in rule ? rule.only : rule.add, `limits.keys.${JSON.stringify(key)}`).map(named('key')),
+  windows: read('only' in rule ? rule.only : rule.add, `limits.keys.${key.replace(/^key:/, '')}`).map(named('key')),
 })
 
 const read = (text: string, source: string): SourcedWindow[] => parseLimits(text).map((window) => ({ ...window, source }))

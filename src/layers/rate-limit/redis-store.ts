@@ -60,7 +60,7 @@ const pingMs = 1000
  * Rejects within 5 s, with an Error fit to be shown, where the server cannot be reached, refuses the password, can only be read from, is
  * older than 7.0 or is used by another installation under the same prefix.
  *
- * In Redis a client takes 200 to 400 bytes after its first request, and with the limits of the default configuration 2.4 KB at most
+ * In Redis a client takes 200 to 400 bytes after its first request, and with the limits of the default configuration 3.1 KB at most
  * (a moment of 8 bytes for each of up to 256 units, 16 bytes for each of up to 62 sixtieths of a window with more). It is forgotten when
  * its longest window is over.
  *

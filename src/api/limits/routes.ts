@@ -1,0 +1,143 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+
+import { Problem } from '../../core/errors.ts'
+import type { Observe } from '../../core/events.ts'
+import type { Identity, Limits, LimiterStore, Quota, RouteEntry, SourcedQuota } from '../../layers/index.ts'
+import { NoQuery } from '../films/schema.ts'
+import { limitUsageDescription, listLimitsDescription, resetLimitsDescription } from './descriptions.ts'
+import { parseIdentity } from './identities.ts'
+import { IdentityPath, LimitList, Usage } from './schema.ts'
+
+export interface LimitRoutesOptions {
+  /** The complete table, when the first request comes. */
+  readonly routes: readonly RouteEntry[]
+  readonly limits: Limits
+  readonly store: LimiterStore
+  readonly observe: Observe
+  /** Where a setting was set, by its key. */
+  readonly originOf: (key: string) => string
+}
+
+const unknownIdentity = new Problem('not_found', {
+  detail: 'Name an address, an IPv6 prefix (/64 or /48, its slash written as %2F) or @ and a subject.',
+})
+
+/** For operators: the limits in force, what somebody has left, and a fresh start for somebody who was refused in error. */
+export const limitRoutes = (server: FastifyInstance, options: LimitRoutesOptions): void => {
+  const app = server.withTypeProvider<TypeBoxTypeProvider>()
+  const { store, observe } = options
+  const quotasOf = createQuotaLists(options)
+
+  app.get(
+    '/v1/limits',
+    { schema: { ...listLimitsDescription, querystring: NoQuery, response: { 200: LimitList } }, config: { access: 'security:read' } },
+    () => listLimits(options),
+  )
+
+  const schema = { params: IdentityPath, querystring: NoQuery }
+  app.get(
+    '/v1/limits/:identity',
+    { schema: { ...limitUsageDescription, ...schema, response: { 200: Usage } }, config: { access: 'security:read' } },
+    async (request) => {
+      const identity = readIdentity(request.params.identity)
+      const quotas = quotasOf(identity)
+      const { states } = await storeAnswer(store.peek(identity, quotas))
+      const items = quotas
+        .flatMap(({ scope, windows }) => windows.map((window) => shown(scope, window)))
+        .map((window, i) => ({
+          ...window,
+          remaining: states[i]?.remaining ?? 0,
+          reset_seconds: Math.ceil((states[i]?.resetMs ?? 0) / 1000),
+        }))
+      return { identity: identity.id, items }
+    },
+  )
+
+  app.delete(
+    '/v1/limits/:identity',
+    { schema: { ...resetLimitsDescription, ...schema }, config: { access: 'security:write' } },
+    async (request, reply) => {
+      const identity = readIdentity(request.params.identity)
+      await storeAnswer(store.reset(identity))
+      const { client, principal } = request
+      observe({
+        event: 'authz_admin',
+        requestId: request.id,
+        client: client.prefix,
+        subject: principal?.subject ?? null,
+        action: 'limits_reset',
+        target: identity.id,
+      })
+      return reply.code(204).send()
+    },
+  )
+}
+
+const readIdentity = (text: string): Identity => {
+  const identity = parseIdentity(text)
+  if (identity === undefined) throw unknownIdentity
+  return identity
+}
+
+const storeAnswer = async <T>(answer: T | Promise<T>): Promise<T> => {
+  try {
+    return await answer
+  } catch (cause) {
+    const detail = 'The counters cannot be reached at the moment. Try again later.'
+    throw new Problem('store_unavailable', { detail, retryAfterSeconds: 1, cause })
+  }
+}
+
+export const listLimits = ({ routes, limits, originOf }: Pick<LimitRoutesOptions, 'routes' | 'limits' | 'originOf'>): LimitList => {
+  const policies = (quotas: readonly SourcedQuota[]) =>
+    quotas.flatMap(({ scope, windows }) =>
+      windows.map((window) => ({
+        ...shown(scope, window),
+        source: window.source,
+        origin: window.source === 'route' ? 'built in' : originOf(window.source),
+      })),
+    )
+  const items = routes
+    .filter(({ method, schema }) => method !== 'HEAD' && schema.hide !== true)
+    .map((route) => {
+      const { anonymous, authenticated } = limits.effective(route)
+      return { route: `${route.method} ${route.url}`, anonymous: policies(anonymous), authenticated: policies(authenticated) }
+    })
+  return { mode: limits.isObserving ? 'observe' : 'enforce', items, total: policies(limits.guardedTotal) }
+}
+
+const shown = (scope: string, { name, limit, windowMs, burst }: Quota['windows'][number]) => ({
+  name,
+  counted_over: scope,
+  limit,
+  window_seconds: Math.ceil(windowMs / 1000),
+  ...(burst === undefined ? {} : { burst }),
+})
+
+/** All that can be counted for somebody, made once for the limits in force: stores remember what they planned for a list. */
+const createQuotaLists = ({ routes, limits }: LimitRoutesOptions): ((identity: Identity) => readonly Quota[]) => {
+  let known: { version: number; client: readonly Quota[]; network: readonly Quota[]; subject: readonly Quota[] } | undefined
+  const fresh = () => {
+    const each = routes.map((route) => limits.effective(route))
+    const [total, network] = [
+      limits.guardedTotal.filter(({ of }) => of === undefined),
+      limits.guardedTotal.filter(({ of }) => of === 'wider'),
+    ]
+    return {
+      version: limits.version,
+      client: oneOfEach([...total, ...each.flatMap(({ anonymous }) => anonymous)]),
+      // For the network itself, whose own identity it is here.
+      network: network.map(({ scope, windows }) => ({ scope, windows })),
+      subject: oneOfEach(each.flatMap(({ authenticated }) => authenticated)),
+    }
+  }
+  return ({ id }) => {
+    if (known?.version !== limits.version) known = fresh()
+    if (id.startsWith('@')) return known.subject
+    return id.endsWith('/48') ? known.network : known.client
+  }
+}
+
+/** Routes that count together have one scope. */
+const oneOfEach = (quotas: readonly Quota[]): readonly Quota[] => [...new Map(quotas.map((quota) => [quota.scope, quota])).values()]

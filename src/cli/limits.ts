@@ -1,0 +1,126 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+import type { Config } from '../config.ts'
+import { openMasterKey } from '../credentials/master-key.ts'
+import { describeLimits } from '../serve/describe.ts'
+import { operatorKey } from '../serve/operator.ts'
+import { type Call, type Command, UsageError } from './command.ts'
+import { print, printJson, table } from './output.ts'
+
+/** Longer than any answer of a server that works. */
+const answerWithinMs = 10_000
+
+type Usage = Readonly<Record<string, unknown>> & { readonly items: readonly UsageItem[] }
+
+interface UsageItem {
+  readonly name: string
+  readonly counted_over: string
+  readonly limit: number
+  readonly window_seconds: number
+  readonly remaining: number
+  readonly reset_seconds: number
+}
+
+export const limits: Command = {
+  name: 'limits',
+  operands: ['[IDENTITY]'],
+  summary: 'Prints the limits of every route, or what one client has left',
+  details: `Without IDENTITY: which limits this configuration gives each route and where each was set, without a server.
+With one (an address, an IPv6 prefix such as 2001:db8::/64, or @ and a subject) it asks the running server of this
+configuration what that client or subject has left; --reset lets it start anew. The key for that follows from the
+master key, so it works for whoever can read that.`,
+  options: {
+    reset: { text: 'forgets all that was counted for IDENTITY' },
+    url: { value: 'URL', text: 'where the server is; default http:// and server.host and server.port of the configuration' },
+  },
+  example: 'filmgate limits 192.0.2.7 --reset',
+  run: async (call) => {
+    const config = call.loadConfig()
+    const [identity] = call.operands
+    if (identity === undefined) {
+      if (call.options['reset'] === true || call.options['url'] !== undefined)
+        throw new UsageError('limits needs IDENTITY for --reset and --url: filmgate limits 192.0.2.7 --reset')
+      return await printPolicies(config, call.json)
+    }
+    return await (call.options['reset'] === true ? reset(config, identity, call) : printUsage(config, identity, call))
+  },
+}
+
+const printPolicies = async (config: Config, json: boolean): Promise<number> => {
+  const described = await describeLimits(config)
+  if (json) {
+    await printJson(described)
+    return 0
+  }
+  const rows = described.items.flatMap(({ route, anonymous, authenticated }) => [
+    ...anonymous.map((limit) => row(route, 'anonymous', limit)),
+    ...authenticated.map((limit) => row(route, 'subject', limit)),
+  ])
+  const total = described.total.map((limit) => row('everything', 'client', limit))
+  const head = ['ROUTE', 'WHO', 'LIMIT', 'COUNTED OVER', 'FROM', 'SET IN']
+  const observing = described.mode === 'observe' ? '\nlimits.mode is "observe": everything is counted, nobody is refused.\n' : ''
+  await print(`${table([head, ...rows, ...total])}${observing}`)
+  return 0
+}
+
+type Described = Awaited<ReturnType<typeof describeLimits>>['total'][number]
+
+const row = (route: string, who: string, { limit, window_seconds, burst, counted_over, source, origin }: Described): string[] => [
+  route,
+  who,
+  `${limit} in ${window_seconds} s${burst === undefined ? '' : `, burst ${burst}`}`,
+  counted_over,
+  source,
+  origin,
+]
+
+const printUsage = async (config: Config, identity: string, { json, options }: Call): Promise<number> => {
+  const response = await ask(config, identity, 'GET', options['url'])
+  const usage = (await response.json()) as Usage
+  if (json) {
+    await printJson(usage)
+    return 0
+  }
+  const rows = usage.items.map(({ name, counted_over, limit, remaining, reset_seconds }) => [
+    counted_over,
+    name,
+    `${remaining} of ${limit}`,
+    remaining < limit ? `${reset_seconds} s` : '-',
+  ])
+  await print(table([['COUNTED OVER', 'LIMIT', 'LEFT', 'NO MORE FOR'], ...rows]))
+  return 0
+}
+
+const reset = async (config: Config, identity: string, { json, options }: Call): Promise<number> => {
+  await ask(config, identity, 'DELETE', options['url'])
+  await (json ? printJson({ identity, reset: true }) : print(`${identity} starts anew.\n`))
+  return 0
+}
+
+/** Rejects with what the server says where it does not do it. */
+const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<Response> => {
+  const base = typeof url === 'string' ? url : serverUrl(config)
+  const address = `${base.replace(/\/$/, '')}/v1/limits/${encodeURIComponent(identity)}`
+  if (!URL.canParse(address)) throw new UsageError(`--url must be such as http://127.0.0.1:3000`)
+  const headers = { authorization: `Bearer ${operatorKey(openKey(config))}` }
+  const signal = AbortSignal.timeout(answerWithinMs)
+  const response = await fetch(address, { method, headers, signal, redirect: 'error' }).catch((cause: unknown) => {
+    throw new Error(`no server answers at ${new URL(address).origin}: start it, or name it with --url`, { cause })
+  })
+  if (response.ok) return response
+  const { detail } = (await response.json().catch(() => ({}))) as { readonly detail?: string }
+  throw new Error(`the server says ${response.status}${detail === undefined ? '' : `: ${detail}`}`)
+}
+
+const serverUrl = ({ server: { host, port } }: Config): string => {
+  if (port === 0) throw new UsageError('server.port is 0, any free one: name the server with --url')
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** The key is only looked for: making one here would be another than the server's. */
+const openKey = ({ data, secrets }: Config) => {
+  if (secrets.key === '' && !existsSync(join(data.dir, 'master.key')))
+    throw new Error(`there is no master.key in ${data.dir}: no server was ever started with this data folder`)
+  return openMasterKey(data.dir, secrets.key)
+}

@@ -57,7 +57,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   const listener = createListener({
     ...options,
     write: log.access,
-    count: (client) => countTotal(store, layers.totalCharge(limits, client)),
+    count: layers.createTotalCount(store, limits),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config),
   })
@@ -135,17 +135,6 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   layers.addNotFoundAnswer(server)
   await server.ready()
   return server
-}
-
-/** For what is answered without hooks. A store that answers later has counted; only the fields are not there in time. */
-const countTotal = (store: layers.LimiterStore, charge: layers.Charge | undefined): Readonly<Record<string, string>> => {
-  if (charge === undefined) return {}
-  const { identity, quotas, cost } = charge
-  const decision = store.consume(identity, quotas, cost)
-  if (!(decision instanceof Promise)) return layers.limitFields(quotas, decision)
-  // It is refused anyway: whether it could be counted changes nothing.
-  decision.catch(() => undefined)
-  return {}
 }
 
 const servedHosts = ({ server }: Config): string[] => [

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyPluginCallback, FastifyRequest, RouteOptio
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Client, Principal } from '../../core/request.ts'
-import { type Charge, createLimiter, refundCharge, writeLimitFields } from './limiter.ts'
+import { type Charge, createLimiter, limitFields, refundCharge, writeLimitFields } from './limiter.ts'
 import { clientIdentity, type Limits, type LiveRoute, quotasFor, subjectIdentity } from './limits.ts'
 import type { LimiterStore } from './store.ts'
 
@@ -20,12 +20,28 @@ export interface LimitOptions {
   readonly observe: Observe
 }
 
-/** What `total` counts for a client; also for what is refused before there is a request. Undefined: nothing. */
-export const totalCharge = (limits: Limits, client: Client): Charge | undefined => {
+/** What `total` counts for a client; undefined: nothing. */
+const totalCharge = (limits: Limits, client: Client): Charge | undefined => {
   if (limits.isExempt(client)) return undefined
   const quotas = limits.total(client)
   return quotas && { identity: clientIdentity(client), quotas, cost: 1 }
 }
+
+/**
+ * Counts in `total` what is refused before there is a request, and returns the fields that tell of it. A store that answers later has
+ * counted; only the fields are not there in time.
+ */
+export const createTotalCount =
+  (store: LimiterStore, limits: Limits) =>
+  (client: Client): Readonly<Record<string, string>> => {
+    const charge = totalCharge(limits, client)
+    if (charge === undefined) return {}
+    const decision = store.consume(charge.identity, charge.quotas, charge.cost)
+    if (!(decision instanceof Promise)) return limitFields(charge.quotas, decision)
+    // It is refused anyway: whether it could be counted changes nothing.
+    decision.catch(() => undefined)
+    return {}
+  }
 
 /** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
 export const totalLimit: FastifyPluginCallback<LimitOptions> = wholeServer(

@@ -62,7 +62,7 @@ describe('routes', () => {
     const { listener, limits } = routeOf(routes, 'GET', '/readyz')
     assert.deepEqual([listener, limits], ['ops', { anonymous: null, subject: null, total: null }])
     assert.equal(
-      routes.some(({ method }) => method === 'DELETE' || method === 'OPTIONS'),
+      routes.some(({ method }) => method === 'PUT' || method === 'OPTIONS'),
       false,
       'what answers 405 is no route',
     )

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import { usageOf, optionsOf } from '../../src/cli/help.ts'
 import { commands } from '../../src/cli/run.ts'
 import { runCommand, startCommand, temporaryFolder } from '../support/command.ts'
+import { startServer } from '../support/server.ts'
 
 const main = join(import.meta.dirname, '../../src/main.ts')
 
@@ -65,7 +66,10 @@ describe('the example of a command works', () => {
       const env = prepare(folder.path)
       const options = { cwd: folder.path, env }
       if (name === 'migrate') await runCommand(['migrate'], options)
-      const { code, stderr } = await runCommand([], { ...options, wrap: shell(example) })
+      // The one command that asks a running server.
+      await using server = name === 'limits' ? await startServer({ dataDir: join(folder.path, 'data') }) : undefined
+      const running = server === undefined ? {} : { FILMGATE_SERVER_PORT: String(server.port) }
+      const { code, stderr } = await runCommand([], { ...options, env: { ...env, ...running }, wrap: shell(example) })
       assert.equal(code, 0, stderr)
     })
   }

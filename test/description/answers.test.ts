@@ -10,6 +10,7 @@ import { createApiKey, formatApiKey, hashSecret } from '../../src/credentials/ap
 import { openDatabase } from '../../src/db/open.ts'
 import { type Answer, type Ask, ask, assertProblem, exchange, requestBytes } from '../support/attack.ts'
 import { assertDescribed, operationsOf, policyOf, readDocument } from '../support/openapi.ts'
+import { asOperator } from '../support/operator.ts'
 import { raisedLimits, startServer } from '../support/server.ts'
 
 /** The second start finds a security.txt. */
@@ -39,6 +40,8 @@ const powerlessKey = async (): Promise<string> => {
 }
 const key = `Bearer ${server.key()}`
 const powerless = await powerlessKey()
+
+const operator = asOperator(server)
 
 const json = { 'Content-Type': 'application/json' }
 const newFilm = { fields: { ...json, Authorization: key }, body: '{"name":"Moana","year":2016}' }
@@ -76,6 +79,27 @@ const calls: Readonly<Record<string, readonly (readonly [status: number, request
     [200, { fields: { Authorization: key } }],
     [304, { fields: { 'If-None-Match': '*' } }],
   ],
+  'GET /v1/limits': [
+    [200, {}],
+    [401, { fields: { Authorization: null } }],
+    [403, { fields: { Authorization: key } }],
+  ],
+  'GET /v1/limits/:identity': [
+    [200, {}],
+    [200, { target: '/v1/limits/2001:db8::%2F48' }],
+    [200, { target: '/v1/limits/@starter' }],
+    [400, { target: '/v1/limits/frozen' }],
+    [401, { fields: { Authorization: null } }],
+    [403, { fields: { Authorization: key } }],
+    [404, { target: '/v1/limits/999' }],
+  ],
+  'DELETE /v1/limits/:identity': [
+    [204, {}],
+    [400, { target: '/v1/limits/frozen' }],
+    [401, { fields: { Authorization: null } }],
+    [403, { fields: { Authorization: key } }],
+    [404, { target: '/v1/limits/999' }],
+  ],
   'GET /problems/:code': [
     [200, {}],
     [304, { fields: { 'If-None-Match': '*' } }],
@@ -112,14 +136,20 @@ const broken = [500, 503]
 
 const answered = new Map<string, Set<number>>()
 
-const targetOf = (url: string): string => url.replace(':id', '1').replace(':code', 'quota_exceeded')
+const targetOf = (url: string): string => url.replace(':identity', '192.0.2.7').replace(':id', '1').replace(':code', 'quota_exceeded')
+
+/** Of the one who may do what the operation does; undefined where everybody may. */
+const ownerOf = (name: string): Readonly<Record<string, string>> | undefined => {
+  const [permission] = operationsOf(document).get(name)?.security.flatMap(({ apiKey = [] }) => apiKey) ?? []
+  if (permission === undefined) return undefined
+  return permission.startsWith('security:') ? operator : { Authorization: key }
+}
 
 /** With a valid key where one is needed, so that what comes after it is reached. */
 const send = async (name: string, request: Ask): Promise<Answer> => {
   const [method = '', url = ''] = name.split(' ')
   const target = request.target?.startsWith('?') ? `${targetOf(url)}${request.target}` : (request.target ?? targetOf(url))
-  const fields = method === 'POST' ? { Authorization: key } : {}
-  return ask(server, { ...request, method, target, fields: { ...fields, ...request.fields } })
+  return ask(server, { ...request, method, target, fields: { ...ownerOf(name), ...request.fields } })
 }
 
 const check = async (name: string, status: number, request: Ask): Promise<void> => {
@@ -251,12 +281,13 @@ describe('x-rate-limit is what RateLimit-Policy says', () => {
     test(title, async () => {
       await using limited = await startServer({ toml })
       const limitedDocument = await readDocument(limited)
-      const credentials = { Authorization: `Bearer ${limited.key()}` }
+      const starter = { Authorization: `Bearer ${limited.key()}` }
       for (const [i, [name, operation]] of [...operationsOf(limitedDocument)].entries()) {
         const { anonymous, authenticated, total } = operation['x-rate-limit']
         const [method = '', url = ''] = name.split(' ')
         // Without a body: it is refused for that, but not before it was counted.
         const request = { method, target: targetOf(url), from: `127.0.2.${i + 1}` }
+        const credentials = ownerOf(name) === operator ? asOperator(limited) : starter
         const known = await ask(limited, { ...request, fields: credentials })
         assert.equal(known.field('ratelimit-policy'), policyOf(authenticated.length === 0 ? total : authenticated), name)
         const unknown = await ask(limited, request)

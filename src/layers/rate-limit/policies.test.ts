@@ -176,7 +176,7 @@ test('each window says which text it is from', () => {
     { ...rules, routes: { 'GET /': { add: '2 per minute' } }, keys: { k: { add: '3 per hour' } } },
   )
   assert.deepEqual(sources(found?.anonymous), ['route', 'limits.routes."GET /"', 'limits.default', 'limits.default'])
-  assert.deepEqual(sources(found?.byKey.get('k')), ['route', 'limits.routes."GET /"', 'limits.authenticated', 'limits.keys."k"'])
+  assert.deepEqual(sources(found?.byKey.get('k')), ['route', 'limits.routes."GET /"', 'limits.authenticated', 'limits.keys.k'])
   assert.deepEqual(sources(quotasOf('GET /', {}, { anonymous: '1 per day' })?.authenticated), ['limits.default'])
 })
 

@@ -15,6 +15,7 @@ export const postmanCollection = ({ info, tags }: ApiDescription, samples: reado
   variable: [
     { key: 'baseUrl', value: defaultHost, type: 'string' },
     { key: 'apiKey', value: '', type: 'string', description: 'What stands in starter.key in the data folder of the server.' },
+    { key: 'operatorKey', value: '', type: 'string', description: 'A key with the permissions security:read and security:write.' },
   ],
   item: tags.map(({ name, description }) => ({
     name,
@@ -24,14 +25,15 @@ export const postmanCollection = ({ info, tags }: ApiDescription, samples: reado
 })
 
 const itemOf = (sample: Sample): object => {
-  const { name, description, method, authorized, body, expected } = sample
+  const { name, description, method, key, body, expected } = sample
   return {
     id: deterministicId(`postman ${name}`),
     name,
     request: {
       method,
       description,
-      auth: authorized ? { type: 'bearer', bearer: [{ key: 'token', value: '{{apiKey}}', type: 'string' }] } : { type: 'noauth' },
+      auth:
+        key === undefined ? { type: 'noauth' } : { type: 'bearer', bearer: [{ key: 'token', value: `{{${key}}}`, type: 'string' }] },
       header: body === undefined ? [] : [{ key: 'Content-Type', value: 'application/json' }],
       ...(body === undefined ? {} : { body: { mode: 'raw', raw: JSON.stringify(body, null, 2), options: { raw: { language: 'json' } } } }),
       url: urlOf(sample),

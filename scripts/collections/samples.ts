@@ -8,11 +8,11 @@ export interface Sample {
   readonly method: string
   /** With its query, ready to send. */
   readonly target: string
-  /** Whether it carries the API key. */
-  readonly authorized: boolean
+  /** The key that it carries: the starter key, or one of an operator; undefined for none. */
+  readonly key: 'apiKey' | 'operatorKey' | undefined
   readonly body?: unknown
   readonly expected: Expected
-  /** One of each kind: for tools that take only a few requests. */
+  /** One of each kind, and none that only operators may send: for tools that take only a few requests. */
   readonly essential: boolean
 }
 
@@ -34,7 +34,8 @@ export const samplesOf = (document: ApiDescription): readonly Sample[] => {
     Object.entries(operations).flatMap(([method, operation], i) => {
       const call: Call = { document, path, method: method.toUpperCase(), operation }
       const others = i === 0 ? [wrongMethod(call, Object.keys(operations))] : []
-      return [...goodCalls(call), ...[...refusedCalls(call), ...others].map((one) => oncePerKind(one, essentials))]
+      const all = [...goodCalls(call), ...[...refusedCalls(call), ...others].map((one) => oncePerKind(one, essentials))]
+      return keyOf(operation) === 'operatorKey' ? all.map((one) => ({ ...one, essential: false })) : all
     }),
   )
 }
@@ -67,11 +68,11 @@ const goodCalls = (call: Call): Sample[] => {
 /** A refusal of each kind that the operation describes and that a request alone can bring about. */
 const refusedCalls = (call: Call): Sample[] => {
   const { operation } = call
-  const { summary, parameters = [], requestBody, security } = operation
+  const { summary, parameters = [], requestBody } = operation
   const inPath = parameters.find((parameter) => parameter.in === 'path')
   const found: Sample[] = []
-  if (!security.some((requirement) => Object.keys(requirement).length === 0))
-    found.push({ ...refused(call, `${summary}, without a key`, 401, 'unauthenticated'), authorized: false })
+  if (keyOf(operation) !== undefined)
+    found.push({ ...refused(call, `${summary}, without a key`, 401, 'unauthenticated'), key: undefined })
   if (requestBody) found.push({ ...refused(call, `${summary}, with an empty object`, 400, 'validation_failed'), body: {} })
   if (inPath && '404' in operation.responses) found.push(refused(call, `${summary}, one that there is not`, 404, 'not_found', '999999999'))
   if (inPath && 'pattern' in inPath.schema) found.push(refused(call, `${summary}, by a name`, 400, 'validation_failed', 'frozen'))
@@ -89,9 +90,19 @@ const wrongMethod = (call: Call, known: readonly string[]): Sample => {
     ...refused({ ...call, method }, `${method} ${call.path}`, 405, code),
     description: 'The address answers other methods: the field Allow lists them.',
     body: undefined,
-    authorized: false,
+    key: undefined,
   }
 }
+
+/** The starter key may do what is about films; the rest is for operators. */
+const keyOf = ({ security }: Operation): Sample['key'] => {
+  if (security.some((requirement) => Object.keys(requirement).length === 0)) return undefined
+  return permissionsOf(security).every((permission) => permission.startsWith('films:')) ? 'apiKey' : 'operatorKey'
+}
+
+const permissionsOf = (security: Operation['security']): string[] => security.flatMap((requirement) => Object.values(requirement).flat())
+
+const forOperators = ({ security }: Operation): string => `Needs a key with the permission ${permissionsOf(security).join(', ')}.`
 
 const oncePerKind = (one: Sample, essentials: Set<string>): Sample => {
   const kind = `${one.expected.code} ${one.method}`
@@ -107,10 +118,10 @@ const sample = (call: Call, name: string, status: number, pathValue?: string): S
   return {
     name,
     folder: operation.tags[0] ?? '',
-    description: operation.description,
+    description: keyOf(operation) === 'operatorKey' ? `${operation.description} ${forOperators(operation)}` : operation.description,
     method,
     target: path.replaceAll(/\{(\w+)\}/g, (_, wanted: string) => pathValue ?? exampleOf(parameterOf(operation, wanted))),
-    authorized: operation.security.every((requirement) => Object.keys(requirement).length > 0),
+    key: keyOf(operation),
     ...(body === undefined ? {} : { body }),
     expected: { statuses: [status], ...(response === undefined ? {} : contentOf(document, response, method)) },
     essential: false,

@@ -25,7 +25,7 @@ export const thunderCollection = ({ info }: ApiDescription, samples: readonly Sa
   }
 }
 
-const requestOf = ({ name, method, target, authorized, body, expected }: Sample, colId: string, i: number): object => {
+const requestOf = ({ name, method, target, key, body, expected }: Sample, colId: string, i: number): object => {
   const url = new URL(target, defaultHost)
   return {
     _id: deterministicId(`thunder ${name}`),
@@ -40,7 +40,7 @@ const requestOf = ({ name, method, target, authorized, body, expected }: Sample,
     headers: [],
     params: [...url.searchParams].map(([key, value]) => ({ name: key, value, isPath: false })),
     ...(body === undefined ? {} : { body: { type: 'json', raw: JSON.stringify(body, null, 2), form: [] } }),
-    ...(authorized ? { auth: { type: 'bearer', bearer: keyPlaceholder } } : {}),
+    ...(key !== undefined ? { auth: { type: 'bearer', bearer: keyPlaceholder } } : {}),
     tests: expected.statuses.length > 1 ? [] : [{ type: 'res-code', custom: '', action: 'equal', value: String(expected.statuses[0]) }],
   }
 }

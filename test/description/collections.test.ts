@@ -8,9 +8,11 @@ import { pathToFileURL } from 'node:url'
 import newman, { type NewmanRunSummary } from 'newman'
 
 import { makeCollections, run } from '../../scripts/collections.ts'
+import { operatorPlaceholder } from '../../scripts/collections/http-file.ts'
 import { keyPlaceholder } from '../../scripts/collections/thunder.ts'
 import { ask, countFilms, assertQuietLog } from '../support/attack.ts'
 import { operationsOf, readDocument } from '../support/openapi.ts'
+import { operatorKeyOf } from '../support/operator.ts'
 import { startServer } from '../support/server.ts'
 
 const folder = join(import.meta.dirname, '../../collections')
@@ -19,6 +21,7 @@ const read = (name: string): string => readFileSync(join(folder, name), 'utf8')
 
 const server = await startServer()
 after(() => server[Symbol.asyncDispose]())
+const keys = { apiKey: server.key(), operatorKey: operatorKeyOf(server) }
 
 describe('the committed collections', () => {
   for (const [name, content] of fresh)
@@ -54,7 +57,7 @@ describe('the committed collections', () => {
 
 interface PostmanCollection {
   readonly variable: readonly { readonly key: string; readonly value: string }[]
-  readonly item: readonly { readonly item: readonly { readonly name: string }[] }[]
+  readonly item: readonly { readonly name: string; readonly item: readonly { readonly name: string }[] }[]
 }
 
 const postmanFile = join(folder, 'filmgate.postman_collection.json')
@@ -71,7 +74,7 @@ describe('the Postman collection', () => {
 
   test('is run by newman: every request is sent, every assertion holds', async () => {
     const before = countFilms(server)
-    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: server.key() })
+    const { run: result } = await runNewman({ baseUrl: server.url, ...keys })
     assert.deepEqual(
       result.failures.map(({ source, error }) => `${source?.name}: ${error.message}`),
       [],
@@ -86,9 +89,17 @@ describe('the Postman collection', () => {
   })
 
   test('notices a server that is not this one: with a wrong key the calls that need one fail', async () => {
-    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: 'fg_wrong' })
+    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: 'fg_wrong', operatorKey: keys.operatorKey })
     const failed = new Set(result.failures.map(({ source }) => source?.name))
     assert.deepEqual(failed, new Set(['Add a film', 'Add a film, with an empty object']))
+  })
+
+  test('notices that the starter key may not do what is for operators, and nothing else needs one', async () => {
+    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: keys.apiKey, operatorKey: keys.apiKey })
+    const failed = new Set(result.failures.map(({ source }) => source?.name))
+    const limits = collection.item.find(({ name }) => name === 'Limits')?.item.map(({ name }) => name) ?? []
+    assert.ok(failed.size > 5)
+    for (const name of failed) assert.ok(name !== undefined && limits.includes(name), name)
   })
 
   test('notices an answer of another shape', async (t) => {
@@ -102,7 +113,7 @@ describe('the Postman collection', () => {
         String.raw`\"likes\":{\"type\":\"string\"}`,
       ),
     )
-    const { run: result } = await runNewman({ baseUrl: server.url, apiKey: server.key() }, file)
+    const { run: result } = await runNewman({ baseUrl: server.url, ...keys }, file)
     assert.deepEqual(
       new Set(result.failures.map(({ source }) => source?.name)),
       new Set(['A random film', 'A random film, with like', 'A random film, with dislike', 'Add a film', 'A film by its id']),
@@ -115,6 +126,7 @@ describe('the Postman collection', () => {
       [
         ['baseUrl', 'http://127.0.0.1:3000'],
         ['apiKey', ''],
+        ['operatorKey', ''],
       ],
     )
     for (const [name, content] of fresh) assert.doesNotMatch(content, /fg_[0-9a-z]{4,}_|\/home\/|\/tmp\/|\/work\//i, name)
@@ -142,7 +154,8 @@ const sentBy = (text: string): Sent[] => {
     [...variables],
     [
       ['host', 'http://127.0.0.1:3000'],
-      ['key', keyPlaceholder],
+      ['apiKey', keyPlaceholder],
+      ['operatorKey', operatorPlaceholder],
     ],
   )
   return parts.map((part) => {
@@ -150,7 +163,9 @@ const sentBy = (text: string): Sent[] => {
     const [title = '', call = '', ...lines] = top.split('\n')
     const [method = '', url = ''] = call.split(' ')
     assert.ok(url.startsWith('{{host}}/'), url)
-    const fields = Object.fromEntries(lines.map((line) => line.replace('{{key}}', server.key()).split(': ')))
+    const fields = Object.fromEntries(
+      lines.map((line) => line.replace('{{apiKey}}', keys.apiKey).replace('{{operatorKey}}', keys.operatorKey).split(': ')),
+    )
     const expected = [...(/: ([\d or]+)$/.exec(title)?.[1] ?? '').matchAll(/\d+/g)].map(Number)
     return { method, target: url.slice('{{host}}'.length), fields, expected, ...(body === undefined ? {} : { body }) }
   })
@@ -185,7 +200,10 @@ describe('the Thunder Client collection', () => {
     assert.ok(requests.length <= 15, String(requests.length))
     assert.equal(new Set(requests.map(({ _id }) => _id)).size, requests.length)
     assert.doesNotMatch(JSON.stringify(requests), /\{\{/)
-    for (const { url } of requests) assert.equal(new URL(url).origin, 'http://127.0.0.1:3000')
+    for (const { url } of requests) {
+      assert.equal(new URL(url).origin, 'http://127.0.0.1:3000')
+      assert.doesNotMatch(url, /limits/, 'calls for operators')
+    }
   })
 
   test('asks for a key where one is needed, and holds none', () => {

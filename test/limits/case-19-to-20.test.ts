@@ -46,12 +46,16 @@ const loginRoute = (store: LimiterStore, verified: string[]) => (app: FastifyIns
 
 /** The same by the option of the route alone: it knows the client, and no account. */
 const failuresRoute = (verified: string[]) => (app: FastifyInstance) => {
-  const handler = async (request: Login): Promise<string> => {
-    verified.push(request.body.username)
-    await look(request.body.password)
-    return 'welcome'
-  }
-  app.route({ method: 'POST', url: '/login', config: { limits: { failures: `${limit} per hour` } }, handler })
+  app.route({
+    method: 'POST',
+    url: '/login',
+    config: { limits: { failures: `${limit} per hour` } },
+    handler: async (request: Login) => {
+      verified.push(request.body.username)
+      await look(request.body.password)
+      return 'welcome'
+    },
+  })
 }
 
 const login = (server: { readonly port: number }, from: string, username: string, password: string): Promise<Answer> => {
@@ -65,6 +69,8 @@ const costlyRoutes = (app: FastifyInstance): void => {
   app.get('/export', { config: { limits: { only: '10 per minute; 25 per hour', cost } } }, () => 'much')
   app.get('/huge', { config: { limits: { only: '10 per minute', cost: 11 } } }, () => 'too much')
 }
+
+const openCostly = (store: LimiterStore) => openLimitedApp({ store, rules: { anonymous: plenty }, routes: costlyRoutes })
 
 const exportOf = (server: { readonly port: number }, from: string, units: number): Promise<Answer> =>
   ask(server, { target: '/export', from, fields: { 'X-Cost': String(units) } })
@@ -147,10 +153,8 @@ for (const place of limitPlaces) {
     })
 
     describe('case 20', () => {
-      const openCostly = () => openLimitedApp({ store: opened.store, rules: { anonymous: plenty }, routes: costlyRoutes })
-
       test('case 20: a cost above what is left is refused and takes nothing', async () => {
-        await using server = await openCostly()
+        await using server = await openCostly(opened.store)
         const from = '127.0.34.1'
         assert.deepEqual(left(await exportOf(server, from, 7)), [3, 18])
         for (let i = 0; i < 5; i++) {
@@ -166,7 +170,7 @@ for (const place of limitPlaces) {
       })
 
       test('case 20: at once, the units that are admitted are never more than the limit', async () => {
-        await using server = await openCostly()
+        await using server = await openCostly(opened.store)
         const costs = [3, 4, 5, 1, 2]
         const answers = await several(50, (i) => exportOf(server, '127.0.34.2', costs[i % costs.length]!))
         const units = answers.reduce((sum, { status }, i) => sum + (status === 200 ? costs[i % costs.length]! : 0), 0)
@@ -175,7 +179,7 @@ for (const place of limitPlaces) {
       })
 
       test('case 20: a cost above the limit is refused for good: no Retry-After, nothing taken, in words', async () => {
-        await using server = await openCostly()
+        await using server = await openCostly(opened.store)
         const from = '127.0.34.3'
         for (const answer of [
           await exportOf(server, from, 11),

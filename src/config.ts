@@ -11,6 +11,8 @@ import { readToml, type Setting, type Settings } from './config/toml-file.ts'
 export { describeConfig } from './config/describe.ts'
 export { ConfigError, formatConfigErrors } from './config/errors.ts'
 export type { Config } from './config/keys.ts'
+export { isLoopback } from './config/networks.ts'
+export { isRedisExposed } from './config/redis-url.ts'
 export { reloadable } from './config/reload.ts'
 export { entryName } from './config/tables.ts'
 

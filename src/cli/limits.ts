@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-import type { Config } from '../config.ts'
+import { type Config, isLoopback } from '../config.ts'
 import { openMasterKey } from '../credentials/master-key.ts'
 import { describeLimits } from '../serve/describe.ts'
 import { operatorKey } from '../serve/operator.ts'
@@ -100,17 +100,26 @@ const reset = async (config: Config, identity: string, { json, options }: Call):
 
 /** Rejects with what the server says where it does not do it. */
 const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<Response> => {
-  const base = typeof url === 'string' ? url : serverUrl(config)
-  const address = `${base.replace(/\/$/, '')}/v1/limits/${encodeURIComponent(identity)}`
-  if (!URL.canParse(address)) throw new UsageError(`--url must be such as http://127.0.0.1:3000`)
+  const base = readUrl(typeof url === 'string' ? url : serverUrl(config))
+  const address = `${base}/v1/limits/${encodeURIComponent(identity)}`
   const headers = { authorization: `Bearer ${operatorKey(openKey(config))}` }
   const signal = AbortSignal.timeout(answerWithinMs)
   const response = await fetch(address, { method, headers, signal, redirect: 'error' }).catch((cause: unknown) => {
-    throw new Error(`no server answers at ${new URL(address).origin}: start it, or name it with --url`, { cause })
+    throw new Error(`no server answers at ${base}: start it, or name it with --url`, { cause })
   })
   if (response.ok) return response
   const { detail } = (await response.json().catch(() => ({}))) as { readonly detail?: string }
   throw new Error(`the server says ${response.status}${detail === undefined ? '' : `: ${detail}`}`)
+}
+
+/** The key goes there, and it cannot be revoked: in the clear it may only stay on this machine. */
+const readUrl = (text: string): string => {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`)
+    throw new UsageError('--url must be a host alone, such as https://films.example.com or http://127.0.0.1:3000')
+  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    throw new UsageError('--url must begin with https:// for another machine, or everybody on the way could read the key')
+  return url.origin
 }
 
 const serverUrl = ({ server: { host, port } }: Config): string => {

@@ -14,5 +14,5 @@ export const parseIdentity = (text: string): Identity | undefined => {
   const network = bits === '64' ? clientPrefix(parts) : bits === '48' ? clientNetwork(parts) : undefined
   // 2001:db8::5/64: one client or a slip? A prefix has no bits behind it.
   if (parts.length === 4 || network !== `${formatAddress(parts)}/${bits}`) return undefined
-  return bits === '64' ? { id: network, wider: clientNetwork(parts) } : { id: network }
+  return { id: network, wider: clientNetwork(parts) }
 }

@@ -127,8 +127,7 @@ const createQuotaLists = ({ routes, limits }: LimitRoutesOptions): ((identity: I
     return {
       version: limits.version,
       client: oneOfEach([...total, ...each.flatMap(({ anonymous }) => anonymous)]),
-      // For the network itself, whose own identity it is here.
-      network: network.map(({ scope, windows }) => ({ scope, windows })),
+      network,
       subject: oneOfEach(each.flatMap(({ authenticated }) => authenticated)),
     }
   }

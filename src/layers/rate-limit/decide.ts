@@ -7,7 +7,7 @@ import type { Decision, Window, WindowState } from './store.ts'
  */
 
 /** A nanosecond: what the rounding of doubles may take from a rate. */
-const epsilonMs = 1e-6
+export const epsilonMs = 1e-6
 
 /** Whether every window has room for `cost`. Looks at all of them, also after one refused: the answer reports them all. */
 export const inspect = (plans: readonly Plan[], cost: number, nowMs: number): boolean => {

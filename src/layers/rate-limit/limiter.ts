@@ -18,6 +18,8 @@ export interface Charge {
   readonly identity: Identity
   readonly quotas: readonly Quota[]
   readonly cost: number
+  /** Those of the quotas that count failures alone. */
+  readonly failures?: readonly Quota[]
 }
 
 export interface LimiterOptions {
@@ -58,7 +60,8 @@ export const createLimiter = ({ store, observe, policy, chargeOf, isObserving }:
     if (decision instanceof Promise)
       decision.then(
         (later) => apply(request, later, charge, next),
-        (error: unknown) => next(storeUnavailable(error)),
+        // Whoever only observes refuses nobody; the store itself has told that it is gone.
+        (error: unknown) => next(isObserving?.() === true ? undefined : storeUnavailable(error)),
       )
     else apply(request, decision, charge, next)
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
-import { allowing, describing, inspect, refusing } from './decide.ts'
+import { allowing, describing, epsilonMs, inspect, refusing } from './decide.ts'
 import { randomlyKeyedHash } from './keyed-hash.ts'
 import { type Plan, Planner } from './quota-plan.ts'
 import { Records } from './records.ts'
@@ -98,7 +98,7 @@ class SlidingWindows implements MemoryStore {
     this.#records.identify(identity)
     this.#renew(plans, nowMs)
     for (const { logs } of plans) for (const log of logs) if (!log.kind.isRate) this.#records.takeBack(log, decision.at, cost)
-    if (decision.arrivals !== undefined) this.#takeBackArrivals(plans, cost, decision.arrivals, nowMs)
+    if (decision.arrivals !== undefined) this.#takeBackArrivals(plans, cost, decision, nowMs)
   }
 
   peek(identity: Identity, quotas: readonly Quota[]): Decision {
@@ -111,7 +111,7 @@ class SlidingWindows implements MemoryStore {
 
   reset(identity: Identity): void {
     this.#records.identify(identity)
-    for (const kind of this.#planner.kinds) this.#records.forget(kind)
+    for (const kind of this.#planner.kinds) this.#records.forget(kind, identity.id === identity.wider)
   }
 
   /** Nothing to let go of: no timers, no handles. */
@@ -178,15 +178,15 @@ class SlidingWindows implements MemoryStore {
    * Of what waits in a queue only the last place can be taken back. Of other rates what has not run off since: more would let in, at
    * once, what the burst should have held back.
    */
-  #takeBackArrivals(plans: readonly Plan[], cost: number, arrivals: readonly number[], nowMs: number): void {
+  #takeBackArrivals(plans: readonly Plan[], cost: number, { states, arrivals }: Decision, nowMs: number): void {
     const windows = plans.flatMap((plan) => plan.windows.map((planned) => ({ ...planned, logs: plan.logs })))
-    for (const [i, { window, intervalMs, log, logs }] of windows.entries()) {
+    for (const { window, intervalMs, log, logs } of windows) {
       const open = logs.find(({ view }) => view === log)
-      const given = arrivals[i]
+      const given = arrivals?.[states.findIndex((state) => state.window === window)]
       if (intervalMs === 0 || open === undefined || given === undefined) continue
       const backMs = Math.min(cost * intervalMs, given - nowMs)
       this.#records.moveArrival(open, (arrival) =>
-        backMs <= 0 || (window.maxDelayMs !== undefined && arrival !== given) ? arrival : arrival - backMs,
+        backMs <= 0 || (window.maxDelayMs !== undefined && Math.abs(arrival - given) > epsilonMs) ? arrival : arrival - backMs,
       )
     }
   }

@@ -67,7 +67,7 @@ export const routeLimits: FastifyPluginCallback<LimitOptions> = wholeServer(
       const chargeOf = createCharges({ store, limits, live, costOf: costOf(own.cost) })
       const limit = createLimiter({ store, observe, policy: live.name, chargeOf, isObserving: () => limits.isObserving })
       route.onRequest = [route.onRequest ?? [], limit].flat()
-      if (own.failures !== undefined) route.onSend = [route.onSend ?? [], createSettlement(store, live)].flat()
+      if (own.failures !== undefined) route.onSend = [route.onSend ?? [], createSettlement(store)].flat()
     })
     done()
   },
@@ -91,19 +91,22 @@ const createCharges =
     const quotas = quotasFor(live, principal)
     if (quotas === undefined) return undefined
     const identity = principal === null || principal === undefined ? clientIdentity(client) : subjectIdentity(principal.subject)
-    return { identity, quotas, cost: cost(request) }
+    return { identity, quotas, cost: cost(request), failures: live.quotas?.failures ?? [] }
   }
 
 const costOf = (cost: number | ((request: FastifyRequest) => number) = 1): ((request: FastifyRequest) => number) =>
   typeof cost === 'number' ? () => cost : cost
 
-/** What is no failure of the client is given back with the answer. A client that goes away before it learns nothing, and has used its try. */
+/**
+ * What is no failure of the client is given back with the answer. A client that goes away before it learns nothing, and has used its try.
+ * An answer that was made before the route was counted settles nothing, and a reload in between does not change what was taken.
+ */
 const createSettlement =
-  (store: LimiterStore, live: LiveRoute): NonNullable<Extract<RouteOptions['onSend'], (...given: never[]) => unknown>> =>
+  (store: LimiterStore): NonNullable<Extract<RouteOptions['onSend'], (...given: never[]) => unknown>> =>
   (request, reply, payload, next) => {
     const failed = reply.statusCode >= 400 && reply.statusCode < 500
-    const failures = live.quotas?.failures ?? []
-    if (!failed && failures.length > 0) refundCharge(store, request, failures)
+    const failures = request.limitCharge?.failures
+    if (!failed && failures !== undefined && failures.length > 0) refundCharge(store, request, failures)
     next(null, payload)
   }
 

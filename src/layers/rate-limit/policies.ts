@@ -133,16 +133,18 @@ const named =
   (prefix: string) =>
   (window: SourcedWindow): SourcedWindow => ({ ...window, name: `${prefix}-${window.name}` })
 
-/** Of two limits over the same time only the lower one ever matters. */
+/** Of two limits over the same time only the lower one ever matters; two rates become one that keeps both. */
 const strictest = (windows: readonly SourcedWindow[]): SourcedWindow[] => {
   const byKind = new Map<string, SourcedWindow>()
   for (const window of windows) {
     const kind = `${window.windowMs}${window.burst === undefined ? '' : ' rate'}`
     const known = byKind.get(kind)
-    if (known === undefined || isStricter(window, known)) byKind.set(kind, window)
+    byKind.set(kind, known === undefined ? window : stricter(window, known))
   }
   return [...byKind.values()].toSorted((a, b) => a.windowMs - b.windowMs)
 }
 
-const isStricter = (one: Window, other: Window): boolean =>
-  one.limit < other.limit || (one.limit === other.limit && (one.burst ?? 0) < (other.burst ?? 0))
+const stricter = (one: SourcedWindow, other: SourcedWindow): SourcedWindow => {
+  const lower = one.limit < other.limit ? one : other
+  return one.burst === undefined || other.burst === undefined ? lower : { ...lower, burst: Math.min(one.burst, other.burst) }
+}

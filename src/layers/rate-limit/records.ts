@@ -128,8 +128,9 @@ export class Records {
   }
 
   /** Ends the life of all places. */
-  forget(kind: LogKind): void {
-    const place = this.#table.find(keyOf(this.#idLo, kind.keyLo), keyOf(this.#idHi, kind.keyHi))
+  forget(kind: LogKind, isWider: boolean): void {
+    const [lo, hi] = isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
+    const place = this.#table.find(keyOf(lo, kind.keyLo), keyOf(hi, kind.keyHi))
     if (place !== nowhere) this.#remove(place)
   }
 

@@ -81,10 +81,15 @@ const createLocalFallback = ({ clock, maxTrackedClients, instances }: FallbackOp
   return {
     consume: (identity, quotas, cost) => asked(identity, quotas, (share) => store.consume(identity, share, cost)),
     peek: (identity, quotas) => asked(identity, quotas, (share) => store.peek(identity, share)),
-    refund(identity, _quotas, cost, answer) {
+    refund(identity, quotas, cost, answer) {
       const charge = charged.get(answer)
-      if (charge !== undefined) store.refund(identity, charge.quotas, cost, charge.decision)
-      return charge !== undefined
+      if (charge === undefined) return false
+      const scopes = new Set(quotas.map(({ scope }) => scope))
+      const share = charge.quotas.every(({ scope }) => scopes.has(scope))
+        ? charge.quotas
+        : charge.quotas.filter(({ scope }) => scopes.has(scope))
+      store.refund(identity, share, cost, charge.decision)
+      return true
     },
     reset: (identity) => store.reset(identity),
   }

@@ -171,9 +171,13 @@ const arrivalsIn = ({ windows }: RedisPlan, answer: Buffer, offset: number, atUs
   })
 
 /** What the script needs to take back a decision: its moment and its arrival times, in microseconds. */
-export const receiptOf = ({ windows }: RedisPlan, { at, arrivals }: Decision): Buffer => {
+export const receiptOf = ({ windows }: RedisPlan, { at, states, arrivals }: Decision): Buffer => {
   const receipt = Buffer.alloc((1 + windows.length) * doubleBytes)
   receipt.writeDoubleLE(Math.round(at * 1000))
-  for (let i = 0; i < windows.length; i++) receipt.writeDoubleLE((arrivals?.[i] ?? 0) * 1000, (1 + i) * doubleBytes)
+  if (arrivals === undefined) return receipt
+  for (const [i, { window }] of windows.entries()) {
+    const arrival = arrivals[states.findIndex((state) => state.window === window)] ?? 0
+    receipt.writeDoubleLE(arrival * 1000, (1 + i) * doubleBytes)
+  }
   return receipt
 }

@@ -74,11 +74,12 @@ class RedisWindows implements Omit<LimiterStore, 'close'> {
   /** Rejects while Redis does not answer: then only what this instance counted alone is forgotten. */
   async reset(identity: Identity): Promise<void> {
     const { names, health, fallback } = this.#options
-    const { own } = names.of(identity)
+    const { own, wider } = names.of(identity)
+    const key = identity.id === identity.wider && wider !== undefined ? wider : own
     this.#denials.drop(own)
     await fallback.reset(identity)
     if (!health.isUp) throw new Error('the limiter has lost Redis')
-    await this.#tell('reset', [own], nothing, 0, nothing)
+    await this.#tell('reset', [key], nothing, 0, nothing)
     // A request that was decided before may have been heard of since.
     this.#denials.drop(own)
   }

@@ -9,7 +9,7 @@ export interface Identity {
   readonly id: string
   /**
    * The wider prefix that `id` lies in: /48 of IPv6, /24 of IPv4. Quotas `of: 'wider'` count for it, and a bounded store counts newcomers
-   * by it when it has no room for each.
+   * by it when it has no room for each. The same as `id`: the prefix itself is meant, with all that was counted for it.
    */
   readonly wider?: string | undefined
 }
@@ -66,13 +66,13 @@ export interface LimiterStore {
    */
   consume(identity: Identity, quotas: readonly Quota[], cost: number): Decision | Promise<Decision>
   /**
-   * Takes back what an allowed decision counted. Of a rate with `maxDelayMs` only the last unit can be taken back, or two requests would
+   * Takes back what an allowed decision counted in these quotas, all or some of those that it was made about. Of a rate with `maxDelayMs` only the last unit can be taken back, or two requests would
    * get one place in its queue: then this does nothing.
    */
   refund(identity: Identity, quotas: readonly Quota[], cost: number, decision: Decision): void | Promise<void>
   /** The states as they are; counts nothing. Nothing is violated. */
   peek(identity: Identity, quotas: readonly Quota[]): Decision | Promise<Decision>
-  /** Forgets all that was counted for `id`, in every scope (not for its wider prefix). */
+  /** Forgets all that was counted for `id`, in every scope (not for its wider prefix, unless that is what `id` names). */
   reset(identity: Identity): void | Promise<void>
   close(): void | Promise<void>
 }

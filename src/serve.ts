@@ -6,7 +6,7 @@ import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
-import { openLimiterStore } from './serve/limiter-store.ts'
+import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
 import { createOperatorLookup } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
 import { createReloading } from './serve/reload.ts'
@@ -74,7 +74,16 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   })
   refuseUnknownRoutes(config, app.routes)
   const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print })
-  const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, warnings: () => warnings })
+  const opsApp = await buildOpsApp({
+    config,
+    clock,
+    log,
+    observe,
+    database,
+    databaseDir,
+    limiter: limiterOf(config, limiterStore),
+    warnings: () => warnings,
+  })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
   observe({ event: 'sys_startup', address })

@@ -38,7 +38,7 @@ const requestOf = ({ name, method, target, key, body, expected }: Sample, colId:
     created: fixedDate,
     modified: fixedDate,
     headers: [],
-    params: [...url.searchParams].map(([key, value]) => ({ name: key, value, isPath: false })),
+    params: [...url.searchParams].map(([parameter, value]) => ({ name: parameter, value, isPath: false })),
     ...(body === undefined ? {} : { body: { type: 'json', raw: JSON.stringify(body, null, 2), form: [] } }),
     ...(key !== undefined ? { auth: { type: 'bearer', bearer: keyPlaceholder } } : {}),
     tests: expected.statuses.length > 1 ? [] : [{ type: 'res-code', custom: '', action: 'equal', value: String(expected.statuses[0]) }],

@@ -3,6 +3,7 @@ import type { Command } from './command.ts'
 import { checkDatabase } from './doctor/database.ts'
 import { fail, type Finding, ok } from './doctor/finding.ts'
 import { checkFolder } from './doctor/folder.ts'
+import { checkLimiter } from './doctor/limiter.ts'
 import { checkClock, checkNode, checkUser } from './doctor/machine.ts'
 import { checkNetwork } from './doctor/network.ts'
 import { print, printJson } from './output.ts'
@@ -10,7 +11,7 @@ import { print, printJson } from './output.ts'
 export const doctor: Command = {
   name: 'doctor',
   summary: 'Looks at everything that a server needs and names the fix for what is wrong',
-  details: `Configuration, data folder, keys, database, clock, ports, proxies. The server may be running. Each finding
+  details: `Configuration, data folder, keys, database, limits store, clock, ports, proxies. The server may be running. Each finding
 is ok, warn or fail; ends with 1 where one is fail. Nothing it prints is secret.`,
   example: 'filmgate doctor --json',
   run: async ({ json, loadConfig }) => {
@@ -31,7 +32,8 @@ const checkConfigured = async (loadConfig: () => Config): Promise<Finding[]> => 
   }
   const set = [...config.origins.values()].filter((origin) => origin !== 'default').length
   const configured = ok('configuration', set === 0 ? 'all defaults' : `${set} set, the rest defaults (filmgate config shows them)`)
-  return [configured, ...checkFolder(config), checkClock(config), ...(await checkDatabase(config)), ...(await checkNetwork(config))]
+  const stores = [...(await checkDatabase(config)), ...(await checkLimiter(config))]
+  return [configured, ...checkFolder(config), checkClock(config), ...stores, ...(await checkNetwork(config))]
 }
 
 const textOf = ({ check, status, detail, fix }: Finding): string =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { redisUrlMistake } from './redis-url.ts'
+import { isRedisExposed, redisUrlMistake } from './redis-url.ts'
 
 describe('limits.store', () => {
   const good = [
@@ -80,4 +80,18 @@ describe('limits.store', () => {
       }),
     )
   })
+})
+
+test('what is sent in plain text to another machine can be read', () => {
+  for (const url of [
+    'redis://cache',
+    'valkey://:secret@10.0.0.7:6379/1',
+    'redis://[fd00::7]',
+    'redis://0.0.0.0',
+    'redis://localhost.example',
+  ])
+    assert.equal(isRedisExposed(url), true, url)
+  const safe = ['memory', 'rediss://cache', 'valkeys://10.0.0.7', 'redis://127.0.0.1', 'valkey://127.8.9.1:1/0', 'redis://[::1]:6379']
+  for (const url of [...safe, 'redis://localhost', 'redis://LOCALHOST.', 'redis://[::ffff:127.0.0.1]'])
+    assert.equal(isRedisExposed(url), false, url)
 })

@@ -1,4 +1,4 @@
-import { hostMistake } from './networks.ts'
+import { hostMistake, isLoopback } from './networks.ts'
 
 /** What is wrong with `limits.store`, as the end of a sentence. Never shows the value: it may hold a password. */
 export const redisUrlMistake = (text: string): string | undefined => {
@@ -16,6 +16,12 @@ export const redisUrlMistake = (text: string): string | undefined => {
     return 'is not a URL: it must be redis://user:password@host:6379/0, with @ : / ? # and % in a password escaped (%40 for @)'
   }
   return partsMistake(new URL(text))
+}
+
+/** Whether what is sent to `limits.store` can be read and changed on its way: another machine, and no TLS. */
+export const isRedisExposed = (text: string): boolean => {
+  if (!/^(?:redis|valkey):/.test(text)) return false
+  return !isLoopback(new URL(text).hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, ''))
 }
 
 const decodes = ({ username, password }: URL): boolean => {

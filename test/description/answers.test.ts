@@ -81,22 +81,18 @@ const calls: Readonly<Record<string, readonly (readonly [status: number, request
   ],
   'GET /v1/limits': [
     [200, {}],
-    [401, { fields: { Authorization: null } }],
     [403, { fields: { Authorization: key } }],
   ],
   'GET /v1/limits/:identity': [
     [200, {}],
     [200, { target: '/v1/limits/2001:db8::%2F48' }],
     [200, { target: '/v1/limits/@starter' }],
-    [400, { target: '/v1/limits/frozen' }],
-    [401, { fields: { Authorization: null } }],
     [403, { fields: { Authorization: key } }],
     [404, { target: '/v1/limits/999' }],
   ],
   'DELETE /v1/limits/:identity': [
     [204, {}],
     [400, { target: '/v1/limits/frozen' }],
-    [401, { fields: { Authorization: null } }],
     [403, { fields: { Authorization: key } }],
     [404, { target: '/v1/limits/999' }],
   ],
@@ -140,7 +136,10 @@ const targetOf = (url: string): string => url.replace(':identity', '192.0.2.7').
 
 /** Of the one who may do what the operation does; undefined where everybody may. */
 const ownerOf = (name: string): Readonly<Record<string, string>> | undefined => {
-  const [permission] = operationsOf(document).get(name)?.security.flatMap(({ apiKey = [] }) => apiKey) ?? []
+  const [permission] =
+    operationsOf(document)
+      .get(name)
+      ?.security.flatMap(({ apiKey = [] }) => apiKey) ?? []
   if (permission === undefined) return undefined
   return permission.startsWith('security:') ? operator : { Authorization: key }
 }

@@ -97,9 +97,9 @@ describe('the Postman collection', () => {
   test('notices that the starter key may not do what is for operators, and nothing else needs one', async () => {
     const { run: result } = await runNewman({ baseUrl: server.url, apiKey: keys.apiKey, operatorKey: keys.apiKey })
     const failed = new Set(result.failures.map(({ source }) => source?.name))
-    const limits = collection.item.find(({ name }) => name === 'Limits')?.item.map(({ name }) => name) ?? []
+    const limits = collection.item.find((one) => one.name === 'Limits')?.item.map(({ name }) => name) ?? []
     assert.ok(failed.size > 5)
-    for (const name of failed) assert.ok(name !== undefined && limits.includes(name), name)
+    for (const name of failed) assert.ok(name !== undefined && limits.includes(name), String(name))
   })
 
   test('notices an answer of another shape', async (t) => {

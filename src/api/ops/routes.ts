@@ -8,8 +8,17 @@ export interface OpsOptions {
   readonly database: Database
   /** The folder in which the database grows, or undefined where it is kept elsewhere. */
   readonly databaseDir: string | undefined
+  /** Counts requests in another program; undefined where they are counted in this one. */
+  readonly limiter?: Limiter | undefined
   /** Findings of the process itself that make it worth a look though it serves, such as an untrusted proxy. */
   readonly warnings: () => readonly string[]
+}
+
+interface Limiter {
+  /** Whether it answers now. */
+  readonly isUp: () => boolean
+  /** What becomes of requests while it does not. */
+  readonly whileDown: 'local' | 'deny' | 'allow'
 }
 
 /** Below this SQLite soon cannot grow its log, and votes start to fail. */
@@ -22,15 +31,19 @@ interface Check {
 }
 
 /** For the orchestrator and the operator, on the ops listener alone. */
-export const opsRoutes = (app: FastifyInstance, { database, databaseDir, warnings }: OpsOptions): void => {
+export const opsRoutes = (app: FastifyInstance, { database, databaseDir, limiter, warnings }: OpsOptions): void => {
   const config = { access: 'public', limits: 'none' } as const
 
   app.get('/livez', { config }, (_request, reply) => reply.send({ status: 'ok' }))
 
   app.get('/readyz', { config }, async (_request, reply) => {
-    const checks = [await usable(database), ...(databaseDir === undefined ? [] : [await disk(databaseDir)])]
+    const checks = [
+      await usable(database),
+      ...(databaseDir === undefined ? [] : [await disk(databaseDir)]),
+      ...(limiter === undefined ? [] : [counted(limiter)]),
+    ]
     const ok = checks.every((check) => check.ok)
-    return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: warnings() })
+    return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: [...warnings(), ...uncounted(limiter)] })
   })
 }
 
@@ -53,4 +66,21 @@ const disk = async (dataDir: string): Promise<Check> => {
   } catch {
     return { name: 'disk', ok: false, detail: 'the data folder cannot be looked at' }
   }
+}
+
+/** An instance that goes on without the store serves; one that refuses everything is better left out by who sends the requests. */
+const counted = ({ isUp, whileDown }: Limiter): Check => {
+  if (isUp()) return { name: 'limits', ok: true }
+  return { name: 'limits', ok: whileDown !== 'deny', detail: `limits.store does not answer; ${meanwhile[whileDown]}` }
+}
+
+const meanwhile = {
+  local: 'this instance counts alone, with its share of the limits',
+  deny: 'everything is refused',
+  allow: 'nothing is limited',
+}
+
+const uncounted = (limiter: Limiter | undefined): readonly string[] => {
+  const { ok, detail } = limiter === undefined ? { ok: true } : counted(limiter)
+  return ok && detail !== undefined ? [detail] : []
 }

@@ -2,6 +2,8 @@ import type { KeyNames } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 
 export interface RedisServerFacts {
+  /** Such as `Redis 7.0.15` or `Valkey 8.1.1`; without the number where it may not be asked. */
+  readonly name: string
   readonly isCluster: boolean
   readonly warnings: readonly string[]
 }
@@ -17,7 +19,13 @@ export const examine = async (link: RedisLink, key: string): Promise<RedisServer
   const isCluster = facts.get('cluster_enabled') === '1'
   // In a cluster the client finds the masters by itself.
   if (!isCluster && facts.get('role') === 'slave') throw new Error('it is a replica, which can only be read from; name its master')
-  return { isCluster, warnings: warningsAbout(facts.get('maxmemory_policy')) }
+  return { name: nameOf(facts), isCluster, warnings: warningsAbout(facts.get('maxmemory_policy')) }
+}
+
+/** Valkey says of itself which Redis it stands for, too. */
+const nameOf = (facts: ReadonlyMap<string, string>): string => {
+  const valkey = facts.get('valkey_version')
+  return valkey === undefined ? `Redis ${facts.get('redis_version') ?? ''}`.trimEnd() : `Valkey ${valkey}`
 }
 
 const infoOf = async (link: RedisLink, key: string): Promise<ReadonlyMap<string, string>> => {

@@ -9,7 +9,7 @@ import { createKeyNames, type KeyNames } from './redis-keys.ts'
 import { reasonOf, type RedisLink, scriptRunner } from './redis-link.ts'
 import { createPresence } from './redis-presence.ts'
 import { limiterScript } from './redis-script.ts'
-import { examine, joinInstallation } from './redis-server.ts'
+import { examine, joinInstallation, type RedisServerFacts } from './redis-server.ts'
 import { slotOf } from './redis-slot.ts'
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts'
 import { createRedisWindows } from './redis-windows.ts'
@@ -39,6 +39,8 @@ export interface RedisStore extends LimiterStore {
   /** What of the server's settings could let a limit be exceeded; empty where all is well or where it may not be read. */
   readonly warnings: readonly string[]
   readonly isCluster: boolean
+  /** Its name and version, as far as it says them. */
+  readonly server: string
   /** Whether Redis answers now. */
   readonly isUp: boolean
   /** How many instances share this Redis, as of the last heartbeat. */
@@ -75,7 +77,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
   const { prefix = 'filmgate:', keySecret, clock, observe, timeoutMs, instanceId = randomUUID() } = options
   const address = parseRedisUrl(options.url)
   const names = createKeyNames(prefix, keySecret)
-  const { link, warnings } = await connect(address, names)
+  const { link, name, warnings } = await connect(address, names)
   const run = scriptRunner(link, limiterScript)
   const calls = new RedisCalls({
     run: async (keys, args) => bufferOf(await run(keys, args)),
@@ -107,6 +109,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
     reset: (...args) => windows.reset(...args),
     close,
     warnings,
+    server: name,
     isCluster: link.isCluster,
     get isUp() {
       return health.isUp
@@ -125,8 +128,10 @@ const bufferOf = (answer: unknown): Buffer => {
   return answer
 }
 
+type Connected = Pick<RedisServerFacts, 'name' | 'warnings'> & { readonly link: RedisLink }
+
 /** The first connection, and what must be so before anything is counted. */
-const connect = async (address: RedisAddress, names: KeyNames): Promise<{ link: RedisLink; warnings: readonly string[] }> => {
+const connect = async (address: RedisAddress, names: KeyNames): Promise<Connected> => {
   const links: RedisLink[] = []
   let isLate = false
   const keep = (link: RedisLink): RedisLink => {
@@ -134,7 +139,7 @@ const connect = async (address: RedisAddress, names: KeyNames): Promise<{ link: 
     if (isLate) link.close()
     return link
   }
-  const establish = async (): Promise<{ link: RedisLink; warnings: readonly string[] }> => {
+  const establish = async (): Promise<Connected> => {
     let link = keep(await connectServer(address))
     const server = await examine(link, names.installation)
     if (server.isCluster) {
@@ -142,7 +147,7 @@ const connect = async (address: RedisAddress, names: KeyNames): Promise<{ link: 
       link = keep(await connectCluster(address))
     }
     await joinInstallation(link, names)
-    return { link, warnings: server.warnings }
+    return { link, name: server.name, warnings: server.warnings }
   }
   try {
     return await unlessLate(openMs, establish())

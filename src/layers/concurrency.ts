@@ -8,7 +8,7 @@ import { wholeServer } from '../core/plugin.ts'
 import type { Client, Principal } from '../core/request.ts'
 
 export interface ConcurrencyLimits {
-  /** Requests of one identity in flight. */
+  /** Requests of one identity in flight; the clients of one IPv6 site (/48) may have 32 times as many together. */
   readonly perClient: number
   /** Requests in flight in this process. */
   readonly total: number
@@ -18,7 +18,7 @@ export interface ConcurrencyOptions {
   /** Read at each request. */
   readonly limits: () => ConcurrencyLimits
   readonly observe: Observe
-  /** Whom a request counts for; by default the subject that is known, else the client's prefix. */
+  /** Whom a request counts for; by default the subject that is known, else the client's prefix and, of IPv6, its network. */
   readonly identityOf?: (request: FastifyRequest) => string
   /** The request will not be answered well: it was refused, or its client is gone. */
   readonly onRefused?: (request: FastifyRequest) => void
@@ -41,10 +41,14 @@ export const concurrency: FastifyPluginCallback<ConcurrencyOptions> = wholeServe
 /** One identity with requests in flight. */
 interface Holder {
   readonly identity: string
+  readonly site: Holder | undefined
   inFlight: number
 }
 
-const createHook = ({ limits, observe, identityOf = identityOfRequest, onRefused }: ConcurrencyOptions): onRequestHookHandler => {
+/** Without this bound a single owner of 65,536 prefixes could hold every slot with answers that it reads slowly. */
+const siteFactor = 32
+
+const createHook = ({ limits, observe, identityOf, onRefused }: ConcurrencyOptions): onRequestHookHandler => {
   const { take, release } = createSlots()
   const refuse = (request: FastifyRequest, violated: string, problem: Problem): Problem => {
     onRefused?.(request)
@@ -61,7 +65,8 @@ const createHook = ({ limits, observe, identityOf = identityOfRequest, onRefused
       return
     }
     const { perClient, total } = limits()
-    const taken = take(raw, identityOf(request), perClient, total)
+    const identity = identityOf?.(request) ?? identityOfRequest(request)
+    const taken = take(raw, identity, identityOf === undefined ? siteOf(request) : undefined, { perClient, total })
     if (taken === 'taken') {
       raw.on('close', release)
       next()
@@ -80,15 +85,23 @@ const createSlots = () => {
   const holders = new Map<string, Holder>()
   let inFlight = 0
 
-  const take = (raw: ServerResponse & Holding, identity: string, perClient: number, total: number) => {
-    let holder = holders.get(identity)
-    if ((holder?.inFlight ?? 0) >= perClient) return 'identity full'
+  const holderOf = (identity: string, site: Holder | undefined): Holder => holders.get(identity) ?? { identity, site, inFlight: 0 }
+
+  const hold = (holder: Holder): void => {
+    if (holder.inFlight++ === 0) holders.set(holder.identity, holder)
+  }
+
+  const letGo = (holder: Holder): void => {
+    if (--holder.inFlight === 0) holders.delete(holder.identity)
+  }
+
+  const take = (raw: ServerResponse & Holding, identity: string, network: string | undefined, { perClient, total }: ConcurrencyLimits) => {
+    const site = network === undefined ? undefined : holderOf(network, undefined)
+    const holder = holderOf(identity, site)
+    if (holder.inFlight >= perClient || (site !== undefined && site.inFlight >= perClient * siteFactor)) return 'identity full'
     if (inFlight >= total) return 'all full'
-    if (holder === undefined) {
-      holder = { identity, inFlight: 0 }
-      holders.set(identity, holder)
-    }
-    holder.inFlight++
+    hold(holder)
+    if (site !== undefined) hold(site)
     inFlight++
     raw[slot] = holder
     return 'taken'
@@ -98,9 +111,9 @@ const createSlots = () => {
     const holder = this[slot]
     if (holder === undefined) return
     this[slot] = undefined
-    holder.inFlight--
+    letGo(holder)
+    if (holder.site !== undefined) letGo(holder.site)
     inFlight--
-    if (holder.inFlight === 0) holders.delete(holder.identity)
   }
 
   return { take, release }
@@ -122,4 +135,10 @@ const tooManyInAll = new Problem('temporary_reduced_capacity', {
 const identityOfRequest = (request: FastifyRequest): string => {
   const { client, principal } = request as { readonly client: Client; readonly principal?: Principal | null }
   return principal === null || principal === undefined ? client.prefix : `@${principal.subject}`
+}
+
+/** An IPv4 address is its own prefix; an IPv6 prefix lies in a network that one site owns. A subject is one wherever it is. */
+const siteOf = (request: FastifyRequest): string | undefined => {
+  const { client, principal } = request as { readonly client: Client; readonly principal?: Principal | null }
+  return client.prefix === client.address || (principal !== null && principal !== undefined) ? undefined : client.network
 }

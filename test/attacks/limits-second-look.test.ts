@@ -6,13 +6,15 @@ import Fastify from 'fastify'
 import { parseIdentity } from '../../src/api/limits/identities.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import * as layers from '../../src/layers/index.ts'
-import { type Answer, ask } from '../support/attack.ts'
+import { type Answer, ask, requestBytes } from '../support/attack.ts'
 import { runCommand, temporaryFolder } from '../support/command.ts'
+import { openConnection } from '../support/connection.ts'
+import { eventually } from '../support/deadline.ts'
 import { openTestStore } from '../support/limiter-redis.ts'
 import { createManualClock } from '../support/manual-clock.ts'
 import { asOperator } from '../support/operator.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { raisedLimits, startServer, type TestServer } from '../support/server.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
 
 const proxied = { FILMGATE_SERVER_TRUSTED_PROXIES: '127.0.0.1/32' }
@@ -190,4 +192,62 @@ describe('the key of the operator', () => {
 test('the name of a network stands for the network, that of a client for the client', () => {
   assert.deepEqual(parseIdentity('2001:db8:1::/48'), { id: '2001:db8:1::/48', wider: '2001:db8:1::/48' })
   assert.deepEqual(parseIdentity('2001:db8:1:2::9'), { id: '2001:db8:1:2::/64', wider: '2001:db8:1::/48' })
+})
+
+test('attack: the prefixes of one IPv6 site cannot hold every slot of the server', async () => {
+  const app = Fastify()
+  const held: (() => void)[] = []
+  await app.register(layers.problems, { observe: () => undefined })
+  await app.register(layers.clientAddress, { addresses: layers.createClientAddresses({ trustedProxies: ['127.0.0.1/32'] }) })
+  await app.register(layers.concurrency, { observe: () => undefined, limits: () => ({ perClient: 1, total: 100 }) })
+  app.get('/slow', (_request, reply) => void held.push(() => void reply.send('slow')))
+  app.get('/quick', () => 'quick')
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const statusOf = async (path: string, address: string): Promise<number> =>
+    (await fetch(url + path, { headers: { 'x-forwarded-for': address } })).status
+  const slow = Array.from({ length: 32 }, (_, i) => statusOf('/slow', `2001:db8:1:${i.toString(16)}::1`))
+  await eventually(5000, 'all are in flight', () => held.length === 32)
+  assert.equal(await statusOf('/quick', '2001:db8:1:ffff::1'), 429)
+  assert.deepEqual(
+    await Promise.all(['2001:db8:2::1', '192.0.2.1', '192.0.2.2'].map((address) => statusOf('/quick', address))),
+    [200, 200, 200],
+  )
+  for (const answer of held) answer()
+  assert.deepEqual(new Set(await Promise.all(slow)), new Set([200]))
+  for (let i = 0; i < 40; i++) assert.equal(await statusOf('/quick', `2001:db8:1:${i.toString(16)}::1`), 200)
+  await app.close()
+})
+
+test('attack: nothing that a request does keeps its slot', async () => {
+  await using server = await startServer({
+    toml: `${raisedLimits}[concurrency]\nper_client = 1\n[throttle.routes]\n"GET /v1/films/:id" = { pace = "1000 per second", max_waiting = 5 }\n`,
+  })
+  const json = { 'Content-Type': 'application/json', Authorization: `Bearer ${server.key()}` }
+  const film = { method: 'POST', target: '/add_film' }
+  const requests: readonly Parameters<typeof requestBytes>[0][] = [
+    {},
+    { method: 'HEAD' },
+    { target: '/v1/films/1', fields: { 'If-None-Match': '*' } },
+    { target: '/v1/films/nothing' },
+    { method: 'HEAD', target: '/' },
+    { ...film, fields: json, body: '{' },
+    { ...film, fields: { ...json, 'Content-Length': '100' }, body: '{' },
+    { ...film, fields: { ...json, 'Transfer-Encoding': 'chunked' }, body: '5\r\n{' },
+    { ...film, fields: { ...json, Expect: '100-continue', 'Content-Length': '10' }, body: '' },
+    { ...film, fields: { ...json, 'Content-Type': 'text/plain' }, body: 'x' },
+    { ...film, fields: { ...json, 'Content-Length': '1000000' }, body: '{' },
+    { fields: { Connection: 'Upgrade', Upgrade: 'websocket' } },
+    { target: '/openapi.json' },
+  ]
+  const key = { Authorization: json.Authorization }
+  const statuses = async (): Promise<string> => `${(await ask(server)).status} ${(await ask(server, { fields: key })).status}`
+  for (const request of requests) {
+    const connection = await openConnection(server.port)
+    let isAnswered = false
+    connection.socket.once('data', () => (isAnswered = true))
+    connection.socket.write(requestBytes(request))
+    await eventually(5000, 'it is answered, or its body is waited for', async () => isAnswered || (await statuses()) === '200 429')
+    connection[Symbol.dispose]()
+    await eventually(5000, `the slot is free after ${JSON.stringify(request)}`, async () => (await statuses()) === '200 200')
+  }
 })

@@ -27,7 +27,7 @@ interface Measurement {
 }
 
 /** Tommy Ettinger's mulberry32, public domain: whole numbers below a bound, the same ones in every run. */
-function createRandom(state: number): (bound: number) => number {
+export function createRandom(state: number): (bound: number) => number {
   return (bound) => {
     state = (state + 0x6d2b79f5) >>> 0
     let word = Math.imul(state ^ (state >>> 15), state | 1)

@@ -1,5 +1,6 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
 import { importFilms } from './import.ts'
+import { limits } from './limits.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
 import { memory } from './memory.ts'
 import { type Options, readOptions, type Subcommand } from './options.ts'
@@ -15,6 +16,7 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   memory,
   scale,
   import: importFilms,
+  limits,
 }
 
 async function run(): Promise<void> {

@@ -10,7 +10,7 @@ import { type Goal, goal, type Outcome, whole } from './report.ts'
 import { median } from './stats.ts'
 import { runWrk, type WrkSummary } from './wrk.ts'
 
-const requestsPerClient = 3
+export const requestsPerClient = 3
 const maxSeconds = 900
 const settleMs = 2000
 /** The heap of V8 takes its working size in the first requests, whatever the server keeps: growth is counted after as many. */
@@ -115,13 +115,13 @@ async function exhaust(port: number): Promise<void> {
   }
 }
 
-interface Crowd {
+export interface Crowd {
   readonly growth: Growth
   readonly exhaustedStatus: number
   readonly freshStatus: number
 }
 
-async function manyClients(machine: Machine, clients: number): Promise<Crowd> {
+export async function manyClients(machine: Machine, clients: number): Promise<Crowd> {
   const peer = await startFilmgate(machine, { limits: admittingLimits, trustedProxies: ['127.0.0.1/32'] })
   await exhaust(peer.port)
   // No warm-up: it would be part of the million. The growth of the heap itself is counted too.

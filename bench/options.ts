@@ -1,26 +1,32 @@
 import { parseArgs } from 'node:util'
 
-const usage = `npm run bench -- [throughput | votes | memory | scale | import] [options]
+const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients
   scale       GET / with 10,000 and with many films, on SQLite and on PostgreSQL, interleaved rounds
   import      films per second of "filmgate films import" into an empty SQLite database
+  limits      what limits cost and whether they hold: in memory, on Redis, under a flood
 options
-  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3)
-  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5)
+  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5)
+  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5)
   --peers a,b      throughput: only these (bare-fastify is always there: it is the 1):
                    fastify-plugins, express, hono, flask, filmgate, filmgate-postgres
   --database NAME  votes: sqlite (default) or postgres
   --pace N         votes: votes per second of the paced phase (6000, on PostgreSQL 2000)
   --films N        scale, import: how many films are many (1000000)
   --requests N     memory: requests of the one client (1000000)
-  --clients N      memory: distinct clients, three requests each (1000000)`
+  --clients N      memory, limits: distinct clients, three requests each (1000000)
+  --part a,b       limits: only these. a a decision, b requests/s beside bare Fastify, c many clients, d Redis counts exactly,
+                   e Redis beside memory, f a flood`
 
 const databases = ['sqlite', 'postgres'] as const
 export type Database = (typeof databases)[number]
 
-export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import'
+const limitsParts = ['a', 'b', 'c', 'd', 'e', 'f'] as const
+export type LimitsPart = (typeof limitsParts)[number]
+
+export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits'
 
 export interface Options {
   readonly subcommand: Subcommand
@@ -32,6 +38,8 @@ export interface Options {
   readonly films: number
   readonly requests: number
   readonly clients: number
+  readonly parts: readonly LimitsPart[]
+  readonly areAllParts: boolean
 }
 
 const defaults = {
@@ -40,6 +48,7 @@ const defaults = {
   memory: { rounds: 1, seconds: 1 },
   scale: { rounds: 5, seconds: 5 },
   import: { rounds: 3, seconds: 1 },
+  limits: { rounds: 5, seconds: 5 },
 }
 const paces: Record<Database, number> = { sqlite: 6000, postgres: 2000 }
 
@@ -61,16 +70,34 @@ function databaseOf(text: string | undefined): Database {
   return database
 }
 
+function partsOf(text: string | undefined): readonly LimitsPart[] {
+  if (text === undefined) return limitsParts
+  const unknown = text.split(',').filter((name) => !limitsParts.some((part) => part === name))
+  if (unknown.length > 0) throw new Error(`--part must be of ${limitsParts.join(', ')}\n\n${usage}`)
+  return limitsParts.filter((part) => text.split(',').includes(part))
+}
+
 export function readOptions(argv: readonly string[]): Options {
   const text = { type: 'string' } as const
   const { values, positionals } = parseArgs({
     args: [...argv],
-    options: { rounds: text, seconds: text, peers: text, database: text, pace: text, films: text, requests: text, clients: text },
+    options: {
+      rounds: text,
+      seconds: text,
+      peers: text,
+      database: text,
+      pace: text,
+      films: text,
+      requests: text,
+      clients: text,
+      part: text,
+    },
     allowPositionals: true,
   })
   const subcommand = positionals[0] ?? 'throughput'
   if (!isSubcommand(subcommand) || positionals.length > 1) throw new Error(`unknown: ${positionals.join(' ')}\n\n${usage}`)
   const database = databaseOf(values.database)
+  const parts = partsOf(values.part)
   return {
     subcommand,
     rounds: count('rounds', values.rounds, defaults[subcommand].rounds, 50),
@@ -81,5 +108,7 @@ export function readOptions(argv: readonly string[]): Options {
     films: count('films', values.films, 1_000_000, 10_000_000),
     requests: count('requests', values.requests, 1_000_000, 5_000_000),
     clients: count('clients', values.clients, 1_000_000, 5_000_000),
+    parts,
+    areAllParts: parts.length === limitsParts.length,
   }
 }

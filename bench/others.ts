@@ -39,6 +39,11 @@ function ticksOf(process: string | number): number {
   }
 }
 
+/** Seconds of a core that the process used so far, its threads and its ended children included. */
+export function cpuSeconds(pid: number): number {
+  return ticksOf(pid) / ticksPerSecond
+}
+
 /** Cores that neither the servers nor the load nor the bench itself kept busy since this call, the hypervisor's theft included. */
 export function watchOthers(): () => number {
   const [startMs, busy, own] = [performance.now(), busyTicks(), ownTicks()]

@@ -52,8 +52,15 @@ export function render(outcome: Outcome): string {
   ].join('\n\n')
 }
 
-export function save({ subcommand, database }: Options, startedAt: Date, machine: Machine, outcome: Outcome): string {
-  const name = database === 'sqlite' ? subcommand : `${subcommand}-${database}`
+/** A part of the figures must not take the place of all. */
+function fileName({ subcommand, database, parts, areAllParts }: Options): string {
+  if (subcommand === 'limits' && !areAllParts) return `limits-${parts.join('')}`
+  return database === 'sqlite' ? subcommand : `${subcommand}-${database}`
+}
+
+export function save(options: Options, startedAt: Date, machine: Machine, outcome: Outcome): string {
+  const { subcommand } = options
+  const name = fileName(options)
   const file = fileURLToPath(new URL(`results/${name}.json`, import.meta.url))
   mkdirSync(fileURLToPath(new URL('results/', import.meta.url)), { recursive: true })
   const { settings, versions, goals, rounds } = outcome

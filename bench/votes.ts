@@ -15,10 +15,10 @@ import { median, spread } from './stats.ts'
 import { connections, refuseFailures, requestsPerSecond, runWrk } from './wrk.ts'
 
 const films = 3000
-const probesPerSecond = 200
+export const probesPerSecond = 200
 const warmUpSeconds = 3
 /** Votes start this much before the fixed-rate client and end this much after it, so that it never measures a quiet server. */
-const marginSeconds = 2
+export const marginSeconds = 2
 const tmpfs = 0x01021994
 
 /** 0 votes per second: as many as the connections can. */
@@ -51,7 +51,7 @@ function syncCostMs(): number {
   return median(costs)
 }
 
-async function probe(machine: Machine, port: number, seconds: number): Promise<FixedRateSummary> {
+export async function probe(machine: Machine, port: number, seconds: number): Promise<FixedRateSummary> {
   const source = fileURLToPath(new URL('fixed-rate.ts', import.meta.url))
   const command = [process.execPath, source, String(port), String(probesPerSecond), String(seconds)]
   const summary = JSON.parse(await capture(onLoadCore(machine, command))) as FixedRateSummary

@@ -35,6 +35,8 @@ export interface FilmgateOptions {
   readonly trustedProxies?: readonly string[]
   /** Without one: SQLite in the data folder. */
   readonly databaseUrl?: string | undefined
+  /** URL of the Redis that limits are counted in. Without one: in memory. */
+  readonly limitsStore?: string | undefined
   /** One that the program has made before. */
   readonly dataDir?: string
 }
@@ -54,8 +56,11 @@ export async function startFilmgate(machine: Machine, options: FilmgateOptions):
     `[server]\nport = ${port}\ntrusted_proxies = ${JSON.stringify(options.trustedProxies ?? [])}\n\n[ops]\nport = ${opsPort}\n\n` +
       `[data]\ndir = ${JSON.stringify(options.dataDir ?? newDataDir())}\n${options.limits}`,
   )
-  const { databaseUrl } = options
-  const environment = databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, FILMGATE_SECRETS_KEY: secretsKey }
+  const { databaseUrl, limitsStore } = options
+  const environment = {
+    ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, FILMGATE_SECRETS_KEY: secretsKey }),
+    ...(limitsStore === undefined ? {} : { REDIS_URL: limitsStore, FILMGATE_SECRETS_KEY: secretsKey }),
+  }
   const command = [process.execPath, entry, 'serve', '--config', config]
   const program = await startProgram('Filmgate', onServerCore(machine, command), folder, { environment })
   return { program, port, body: await firstAnswer(program, port, startWithinMs) }

@@ -1,0 +1,53 @@
+import type { Machine } from './machine.ts'
+import { cpuSeconds, watchOthers } from './others.ts'
+import type { RunningPeer } from './peers/peer.ts'
+import { requestsPerSecond, runWrk, type WrkSummary } from './wrk.ts'
+
+export interface CpuMeasurement {
+  readonly round: number
+  readonly what: string
+  readonly requestsPerSecond: number
+  readonly requests: number
+  readonly refused: number
+  /** Microseconds of a core of the server's process, all threads, for each request; the load's and the database's are not in it. */
+  readonly cpuUs: number
+  readonly p99Ms: number
+  readonly othersCores: number
+}
+
+export interface Loaded {
+  readonly what: string
+  readonly running: RunningPeer
+  /** Throws unless the answers were those that are meant. */
+  readonly check: (run: WrkSummary) => void
+}
+
+export async function measureCpu(
+  machine: Machine,
+  { what, running, check }: Loaded,
+  round: number,
+  seconds: number,
+): Promise<CpuMeasurement> {
+  const { pid } = running.program
+  const [others, before] = [watchOthers(), cpuSeconds(pid)]
+  const run = await runWrk(machine, { port: running.port, seconds })
+  const [used, othersCores] = [cpuSeconds(pid) - before, others()]
+  check(run)
+  const { requests, status: refused, p99Ms } = run
+  return { round, what, requestsPerSecond: requestsPerSecond(run), requests, refused, cpuUs: (used / requests) * 1e6, p99Ms, othersCores }
+}
+
+/** `over` / `under` of each round, so that what slows the machine for a while slows both. */
+export function ratiosOf(
+  measurements: readonly CpuMeasurement[],
+  over: string,
+  under: string,
+  pick: (one: CpuMeasurement) => number,
+): number[] {
+  return measurements
+    .filter(({ what }) => what === over)
+    .flatMap((one) => {
+      const other = measurements.find(({ what, round }) => what === under && round === one.round)
+      return other === undefined ? [] : [pick(one) / pick(other)]
+    })
+}

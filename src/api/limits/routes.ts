@@ -39,18 +39,9 @@ export const limitRoutes = (server: FastifyInstance, options: LimitRoutesOptions
   app.get(
     '/v1/limits/:identity',
     { schema: { ...limitUsageDescription, ...schema, response: { 200: Usage } }, config: { access: 'security:read' } },
-    async (request) => {
+    (request) => {
       const identity = readIdentity(request.params.identity)
-      const quotas = quotasOf(identity)
-      const { states } = await storeAnswer(store.peek(identity, quotas))
-      const items = quotas
-        .flatMap(({ scope, windows }) => windows.map((window) => shown(scope, window)))
-        .map((window, i) => ({
-          ...window,
-          remaining: states[i]?.remaining ?? 0,
-          reset_seconds: Math.ceil((states[i]?.resetMs ?? 0) / 1000),
-        }))
-      return { identity: identity.id, items }
+      return readUsage(store, identity, quotasOf(identity))
     },
   )
 
@@ -78,6 +69,18 @@ const readIdentity = (text: string): Identity => {
   const identity = parseIdentity(text)
   if (identity === undefined) throw unknownIdentity
   return identity
+}
+
+const readUsage = async (store: LimiterStore, identity: Identity, quotas: readonly Quota[]): Promise<Usage> => {
+  const { states } = await storeAnswer(store.peek(identity, quotas))
+  const items = quotas
+    .flatMap(({ scope, windows }) => windows.map((window) => shown(scope, window)))
+    .map((window, i) => ({
+      ...window,
+      remaining: states[i]?.remaining ?? 0,
+      reset_seconds: Math.ceil((states[i]?.resetMs ?? 0) / 1000),
+    }))
+  return { identity: identity.id, items }
 }
 
 const storeAnswer = async <T>(answer: T | Promise<T>): Promise<T> => {

@@ -121,10 +121,11 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   quota_exceeded: {
     means:
-      'You have used up a quota. The field RateLimit-Policy lists the quotas, RateLimit what is left of them, and the member violated-policies names those that are used up.',
+      'You have used up a quota. The field RateLimit-Policy lists the quotas, RateLimit what is left of them, and the member violated-policies names those that are used up. There, throttle means that too many of your requests wait for their turn already, and concurrency that too many are being answered at the same time.',
     steps: [
       'Wait for as many seconds as Retry-After says: then the request is let in.',
       'Slow down before it comes to this: RateLimit on every answer tells how much is left.',
+      'With throttle or concurrency among them: send fewer requests at the same time.',
       'With an API key you have quotas of your own.',
     ],
     example: { detail: 'This is limited to 1 request in 1 second. Try again in 1 second.', members: { 'violated-policies': ['second'] } },
@@ -148,13 +149,14 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
     example: { detail: 'Something went wrong on our side. The request id helps to find it.' },
   },
   temporary_reduced_capacity: {
-    means: 'The server is too busy to answer this in time. It refuses some requests so that it can keep up with the others.',
+    means:
+      'The server is too busy to answer this in time: too much is being answered, or waits for its turn, already. It refuses some requests so that it can keep up with the others. A server that is stopping answers so too.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'The catalogue is changing too fast. Try again.' },
   },
   store_unavailable: {
     means:
-      'What the server stores its data in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
+      'What the server stores its data or its counters in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.' },
   },

@@ -20,7 +20,7 @@ SIGTERM or SIGINT stops accepting, answers what is in flight (10 s at most) and 
     })
     const starting = startServing({ config, print: tell })
     // Early too: unheard, it would end the process.
-    process.on('SIGHUP', () => void starting.then(({ reload }) => reload(loadConfig)).catch(() => undefined))
+    process.on('SIGHUP', () => void starting.then((serving) => serving.reload(loadConfig)).catch(() => undefined))
     const serving = await Promise.race([starting, signalled.then(() => undefined)])
     // Nobody was answered yet, and what a start stores is all or nothing; a database that hangs would keep it from ever coming to an end.
     if (serving === undefined) return 0

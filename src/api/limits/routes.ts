@@ -101,8 +101,10 @@ export const listLimits = ({ routes, limits, originOf }: Pick<LimitRoutesOptions
         origin: window.source === 'route' ? 'built in' : originOf(window.source),
       })),
     )
+  // A HEAD beside a GET shares its limits.
+  const withGet = new Set(routes.filter(({ method }) => method === 'GET').map(({ url }) => url))
   const items = routes
-    .filter(({ method, schema }) => method !== 'HEAD' && schema.hide !== true)
+    .filter(({ method, url, schema }) => schema.hide !== true && (method !== 'HEAD' || !withGet.has(url)))
     .map((route) => {
       const { anonymous, authenticated } = limits.effective(route)
       return { route: `${route.method} ${route.url}`, anonymous: policies(anonymous), authenticated: policies(authenticated) }

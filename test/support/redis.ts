@@ -202,7 +202,8 @@ const settingsOf = ({ persistent, password, tls }: RedisOptions, port: number, f
   }
 }
 
-const clockEnvironment = (file: string): NodeJS.ProcessEnv => {
+/** For a program whose wall clock is as far from the machine's as the file says (libfaketime). */
+export const clockEnvironment = (file: string): Readonly<Record<string, string>> => {
   const library = faketimeLibrary()
   if (library === undefined) throw new Error('libfaketime is not installed (scripts/services installs it)')
   return {

@@ -92,7 +92,9 @@ for (const place of limitPlaces) {
 
     test('case 18: a slow body holds its slot and no other; one that is broken off was counted once, and its slot is free', async () => {
       const toml = `${onlyLimit('1000 per hour').replace('per_client = 2000', 'per_client = 2')}total = 3\n`
-      const server = await at.start({
+      // A place of its own: the subject of the starter key has the same name on every server.
+      await using own = await place.open()
+      const server = await own.start({
         toml: toml.replace('[limits.routes]', '[limits.routes]\n"POST /add_film" = { only = "10 per hour" }'),
       })
       const bearer = { Authorization: `Bearer ${server.key()}` }

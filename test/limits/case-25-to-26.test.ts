@@ -76,7 +76,8 @@ for (const place of limitPlaces) {
         assert.ok(next.sentMs - first.endedMs < windowMs + 500, `${next.sentMs - first.endedMs} ms after the one whose place it takes`)
       }
       // Rounded up to whole seconds, and never later than the end of the window.
-      for (const { retryAfter, status } of all) assert.ok(status === 200 || ['1', '2'].includes(retryAfter ?? ''), `Retry-After: ${retryAfter}`)
+      for (const { retryAfter, status } of all)
+        assert.ok(status === 200 || ['1', '2'].includes(retryAfter ?? ''), `Retry-After: ${retryAfter}`)
     })
   })
 }

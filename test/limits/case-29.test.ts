@@ -15,7 +15,7 @@ const film = (server: TestServer): Promise<Answer> => ask(server, { target: limi
 for (const place of limitPlaces) {
   describeUnless(place.missing, `limits counted in ${place.name}`, () => {
     if (!place.isShared) {
-      // What lives in the memory of a process ends with it: whoever needs counts that survive a restart needs Redis.
+      // What lives in the memory of a process ends with it; docs/rate-limits.md says so, and that Redis is for whoever needs more.
       test('case 29: a restart forgets what was counted', async () => {
         await using at = await place.open()
         const server = await at.start({ toml })

@@ -10,7 +10,7 @@ import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
-import { createListener } from './listener.ts'
+import { createListener, type Listener } from './listener.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
@@ -91,6 +91,17 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.concurrency, { observe, limits: protections.concurrency, onRefused })
   await server.register(layers.validation)
 
+  const description = addRoutes(listener, options)
+  layers.addMethodAnswers(server, routes)
+  layers.addNotFoundAnswer(server)
+  await server.ready()
+  return { server, routes, description }
+}
+
+/** What is served behind the layers; the description comes last, for it tells of all the others. */
+const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['description'] => {
+  const { config, limiterStore: store, log, observe, clock, protections } = options
+  const { limits } = protections
   filmRoutes(server, {
     films: options.films,
     votes: options.votes,
@@ -101,19 +112,15 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   const warn = (message: string): void => log.note('warn', message)
   if (config.page.enabled) pageRoutes(server, { warn })
   limitRoutes(server, { routes, limits, store, observe, originOf: options.originOf })
-  const description = siteRoutes(server, {
+  return siteRoutes(server, {
     routes,
     publicPermissions,
     publicUrl: config.server.publicUrl,
     limits,
     dataDir: config.data.dir,
-    epochMs: options.clock.epochMs,
+    epochMs: clock.epochMs,
     warn,
   })
-  layers.addMethodAnswers(server, routes)
-  layers.addNotFoundAnswer(server)
-  await server.ready()
-  return { server, routes, description }
 }
 
 /** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */

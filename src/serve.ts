@@ -67,7 +67,7 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
     films,
     votes,
     voterId: createVoterIds(masterKey.derive('voter')),
-    lookupKey: createOperatorLookup(masterKey, createKeyLookup(keys)),
+    lookupKey: createOperatorLookup(masterKey, clock.epochMs, createKeyLookup(keys)),
     originOf: (key) => reloading.originOf(key),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { type Config, isLoopback } from '../config.ts'
+import { systemClock } from '../core/clock.ts'
 import { openMasterKey } from '../credentials/master-key.ts'
 import { describeLimits } from '../serve/describe.ts'
 import { operatorKey } from '../serve/operator.ts'
@@ -102,7 +103,7 @@ const reset = async (config: Config, identity: string, { json, options }: Call):
 const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<Response> => {
   const base = readUrl(typeof url === 'string' ? url : serverUrl(config))
   const address = `${base}/v1/limits/${encodeURIComponent(identity)}`
-  const headers = { authorization: `Bearer ${operatorKey(openKey(config))}` }
+  const headers = { authorization: `Bearer ${operatorKey(openKey(config), systemClock.epochMs())}` }
   const signal = AbortSignal.timeout(answerWithinMs)
   const response = await fetch(address, { method, headers, signal, redirect: 'error' }).catch((cause: unknown) => {
     throw new Error(`no server answers at ${base}: start it, or name it with --url`, { cause })

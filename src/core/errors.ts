@@ -73,7 +73,11 @@ export class Problem extends Error {
   readonly options: ProblemOptions
 
   constructor(code: ProblemCode, options: ProblemOptions) {
+    // A refusal is an answer and no fault: its stack tells nobody anything, and would cost a flood more of our time than all the rest.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(options.detail, options.cause === undefined ? undefined : { cause: options.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.code = code
     this.options = options
   }

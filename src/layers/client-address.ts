@@ -5,6 +5,7 @@ import type { FastifyPluginCallback } from 'fastify'
 
 import {
   type AddressParts,
+  type Cidr,
   clientNetwork,
   clientPrefix,
   formatAddress,
@@ -53,11 +54,7 @@ const nobody: Peer = { address: 'unknown', prefix: 'unknown', network: undefined
  * address it saw, while everything further left is whatever the client wrote. Throws on a malformed CIDR.
  */
 export const createClientAddresses = ({ trustedProxies, onUntrustedProxy }: ClientAddressOptions): ClientAddresses => {
-  const cidrs = trustedProxies.map((text) => {
-    const cidr = parseCidr(text)
-    if (cidr === undefined) throw new TypeError(`trustedProxies: ${JSON.stringify(text)} is not a CIDR such as 10.0.0.0/8`)
-    return cidr
-  })
+  const cidrs = trustedProxies.map(readCidr)
   const trusts = (parts: AddressParts): boolean => cidrs.some((cidr) => inCidr(parts, cidr))
   const describe = (parts: AddressParts | undefined): Peer =>
     parts === undefined
@@ -113,6 +110,12 @@ export const createClientAddresses = ({ trustedProxies, onUntrustedProxy }: Clie
     ofSocket: peerOf,
     isTrusted: (socket) => peerOf(socket).trusted,
   }
+}
+
+const readCidr = (text: string): Cidr => {
+  const cidr = parseCidr(text)
+  if (cidr === undefined) throw new TypeError(`trustedProxies: ${JSON.stringify(text)} is not a CIDR such as 10.0.0.0/8`)
+  return cidr
 }
 
 /** Some proxies append `:port`; IPv6 then stands in brackets. */

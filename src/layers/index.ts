@@ -1,4 +1,5 @@
 /** The layers, for other Fastify applications too: each a plugin that stands alone. */
+export { systemClock, systemTimers } from '../core/clock.ts'
 export { accessLog, type AccessLogOptions, createRequestIds } from './access-log/plugin.ts'
 export { createLog, type Log, type LogOptions } from './access-log/log.ts'
 export { type AccessRecord, unparsedRecord } from './access-log/record.ts'

@@ -56,7 +56,8 @@ describe('everything that is answered counts in total', () => {
   test('the log is quiet: one line each, no error', async () => assertQuietLog(await started))
 })
 
-const oncePerHour = '[limits]\ntotal = "1000 per hour"\n[limits.routes]\n"GET /" = { only = "1 per hour" }\n'
+const oncePerHour =
+  '[limits]\ntotal = "1000 per hour"\n[limits.routes]\n"GET /" = { only = "1 per hour" }\n[concurrency]\nper_client = 100\n'
 
 describe('forged forwarding fields from somebody who is no trusted proxy', () => {
   const started = startServer({ toml: oncePerHour })

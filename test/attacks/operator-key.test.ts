@@ -134,6 +134,6 @@ test('it follows from the master key: the same after a restart, and with another
     return (await ask(keyed, { target: '/v1/limits', fields: { Authorization: `Bearer ${some}` } })).status
   }
   const [mine, another] = ['c3a95780'.repeat(8), '1f0e6b2d'.repeat(8)]
-  const own = operatorKey(openMasterKey(folder.path, mine))
+  const own = operatorKey(openMasterKey(folder.path, mine), Date.now())
   assert.deepEqual([await statusWith(mine, own), await statusWith(mine, own), await statusWith(another, own)], [200, 200, 401])
 })

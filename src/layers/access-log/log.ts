@@ -70,12 +70,19 @@ export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
     },
     event: ({ event, ...facts }) => {
       const { requestId, ...members } = facts as { requestId?: string | null }
-      line(eventLevels[event], 'event', { event, ...(requestId === undefined ? {} : { request_id: requestId }), ...members })
+      line(isFailure(event, facts) ? 'warn' : eventLevels[event], 'event', {
+        event,
+        ...(requestId === undefined ? {} : { request_id: requestId }),
+        ...members,
+      })
     },
     note: (noteLevel, message, members = {}) => line(noteLevel, message, members),
     configure,
   }
 }
+
+/** A reload that failed is as good as none: somebody should hear of it. */
+const isFailure = (event: SecurityEventName, facts: object): boolean => event === 'sys_config_reload' && 'ok' in facts && facts.ok === false
 
 const quoted = (value: unknown): string => {
   if (typeof value === 'string') return quote(value, 1000)

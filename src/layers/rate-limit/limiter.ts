@@ -75,9 +75,18 @@ export const refundCharge = (store: LimiterStore, request: FastifyRequest, quota
   const { limitCharge: charge, limitDecision: decision } = request
   if (charge === undefined || decision === undefined || quotas === undefined || !decision.allowed || refunded.has(decision)) return
   refunded.add(decision)
+  if (quotas === charge.quotas) request.limitDecision = withRefund(decision, charge.cost)
   // A store that is gone forgets nothing that matters: what is not given back stays counted.
   Promise.resolve(store.refund(charge.identity, quotas, charge.cost, decision)).catch(() => undefined)
 }
+
+/** What the answer tells is left, once the cost is given back. */
+const withRefund = (decision: Decision, cost: number): Decision => ({
+  ...decision,
+  states: decision.states.map((state) =>
+    state.window.burst === undefined ? { ...state, remaining: Math.min(state.window.limit, state.remaining + cost) } : state,
+  ),
+})
 
 /** Writes the RateLimit fields once, with the answer: those of the quotas that were asked last, which are the identity's where it came so far. */
 export const writeLimitFields: onSendHookHandler = (request, reply, payload, next) => {

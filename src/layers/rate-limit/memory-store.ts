@@ -41,8 +41,9 @@ const logsPerClient = 4
  * When there is no room for a newcomer, those of one wider prefix are counted together, and at last all of them: never is a live log
  * evicted.
  *
- * A log takes 60 bytes, or up to 85 just after the table grew, for up to four events (two sixtieths of a window), and 2.1 KB at most, for
- * 129 events and more. `capacity` times that is the bound.
+ * A log takes 60 bytes, or up to 85 just after the table grew, for up to four events (two sixtieths of a window), and 2.1 KB for 129
+ * events and more; while many grow at the same time, up to half as much again is on its way from one size to the next. `capacity` times
+ * 3.1 KB is the bound.
  * Throws a RangeError for a cost or a window that means nothing and for two quotas of one scope in one decision.
  */
 export const createMemoryStore = (options: MemoryStoreOptions): MemoryStore => new SlidingWindows(options)

@@ -1,3 +1,4 @@
+import type { KeyNames } from './redis-keys.ts'
 import { type RedisLink, scriptRunner } from './redis-link.ts'
 import { presenceScript } from './redis-script.ts'
 
@@ -11,7 +12,7 @@ export interface Presence {
   readonly leave: () => Promise<unknown>
 }
 
-export const createPresence = (link: RedisLink, key: string, instanceId: string): Presence => {
+export const createPresence = (link: RedisLink, { instances: key, installation, check }: KeyNames, instanceId: string): Presence => {
   const run = scriptRunner(link, presenceScript)
   let instances = 1
   let suspected: string | undefined
@@ -19,6 +20,8 @@ export const createPresence = (link: RedisLink, key: string, instanceId: string)
     announce: async () => {
       const count = Number(await run([key], [instanceId]))
       if (suspected !== undefined && link.isCluster) await link.command(suspected, ['SET', `${suspected}-probe`, '', 'PX', '1'])
+      // A server that came back empty must again know whose counters it holds.
+      await link.command(installation, ['SET', installation, check, 'NX'])
       suspected = undefined
       instances = Math.max(1, count)
     },

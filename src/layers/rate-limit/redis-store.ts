@@ -86,7 +86,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
     clock,
     timeoutMs,
   })
-  const presence = createPresence(link, names.instances, instanceId)
+  const presence = createPresence(link, names, instanceId)
   try {
     await unlessLate(openMs, Promise.all([presence.announce(), calls.learnClock(names.installation)]))
   } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { slotOf } from '../../src/layers/rate-limit/redis-slot.ts'
+import { slotOf } from '../../src/layers/rate-limit/redis/slot.ts'
 import type { Decision, Quota } from '../../src/layers/rate-limit/store.ts'
 import { eventually } from '../support/deadline.ts'
 import { many, openTestStore, quota, type TestStore } from '../support/limiter-redis.ts'

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 
 import { createClient, RESP_TYPES } from 'redis'
 
-import { RedisPlanner, readDecision, receiptOf } from '../../src/layers/rate-limit/redis-plan.ts'
-import { limiterScript } from '../../src/layers/rate-limit/redis-script.ts'
+import { RedisPlanner, readDecision, receiptOf } from '../../src/layers/rate-limit/redis/plan.ts'
+import { limiterScript } from '../../src/layers/rate-limit/redis/script.ts'
 import type { Decision, Quota } from '../../src/layers/rate-limit/store.ts'
 
 /** The limiter's script on a real server, with a clock in the hands of the test: whole microseconds. */

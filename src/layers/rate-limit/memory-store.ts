@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts'
-import { allowing, describing, epsilonMs, inspect, refusing } from './decide.ts'
-import { randomlyKeyedHash } from './keyed-hash.ts'
-import { type Plan, Planner } from './quota-plan.ts'
-import { Records } from './records.ts'
+import { allowing, describing, epsilonMs, inspect, refusing } from './memory/decide.ts'
+import { randomlyKeyedHash } from './memory/keyed-hash.ts'
+import { type Plan, Planner } from './memory/quota-plan.ts'
+import { Records } from './memory/records.ts'
 import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
-import { nowhere } from './table.ts'
+import { nowhere } from './memory/table.ts'
 
 export interface MemoryStoreOptions {
   readonly clock: Pick<Clock, 'monotonicMs'>

@@ -3,10 +3,10 @@ import { after, before, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { type ClockedScript, openClockedScript } from '../../../test/support/clocked-script.ts'
-import { type RedisServer, startRedis } from '../../../test/support/redis.ts'
-import { describeUnless, servicesMissing } from '../../../test/support/services.ts'
-import type { Decision, Quota, Window } from './store.ts'
+import { type ClockedScript, openClockedScript } from '../../../../test/support/clocked-script.ts'
+import { type RedisServer, startRedis } from '../../../../test/support/redis.ts'
+import { describeUnless, servicesMissing } from '../../../../test/support/services.ts'
+import type { Decision, Quota, Window } from '../store.ts'
 
 /** The promise of the seam as slowly and plainly as possible, in whole microseconds: every unit ever admitted, and a look at all of them. */
 interface Entry {

@@ -1,5 +1,5 @@
-import type { KeyNames } from './redis-keys.ts'
-import type { RedisLink } from './redis-link.ts'
+import type { KeyNames } from './keys.ts'
+import type { RedisLink } from './link.ts'
 
 export interface RedisServerFacts {
   /** Such as `Redis 7.0.15` or `Valkey 8.1.1`; without the number where it may not be asked. */

@@ -9,7 +9,7 @@
  *              c  coarse   a base, then for each sixtieth of the window in which anything happened: the latest moment in it, and the running
  *                          total of units. Totals are counted from the base, so that the oldest entries can be cut off.
  *              r  rate     the moment of the latest unit, and how far beyond it the theoretical arrival time lies (GCRA)
- * The shape comes from `redis-plan.ts`. A log ends up nowhere longer than 256 units or 62 sixtieths.
+ * The shape comes from `plan.ts`. A log ends up nowhere longer than 256 units or 62 sixtieths.
  */
 export const logsLua = `
 local pack, unpack, sub, floor = struct.pack, struct.unpack, string.sub, math.floor

@@ -1,5 +1,5 @@
 import type { Plan, PlannedWindow } from './quota-plan.ts'
-import type { Decision, Window, WindowState } from './store.ts'
+import type { Decision, Window, WindowState } from '../store.ts'
 
 /**
  * The decision over logs in view. None of these changes a log; `allowing` and `refusing` report on what `inspect` found.

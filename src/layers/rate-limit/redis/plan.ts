@@ -1,6 +1,6 @@
-import type { Decision, Quota, Window, WindowState } from './store.ts'
+import type { Decision, Quota, Window, WindowState } from '../store.ts'
 
-/** What the script must know of a set of quotas, encoded once; see redis-script.ts, which says the same in Lua. */
+/** What the script must know of a set of quotas, encoded once; see script.ts, which says the same in Lua. */
 export interface RedisPlan {
   readonly quotas: readonly Quota[]
   /** MessagePack: [keys, [[key, scope, shape, ttlMs, [[log, lengthUs, limit] or [log, intervalUs, aheadUs, waits], ...]], ...]]. */

@@ -1,6 +1,6 @@
-import type { Clock } from '../../core/clock.ts'
-import { createMemoryStore } from './memory-store.ts'
-import type { Decision, Identity, LimiterStore, Quota, Window } from './store.ts'
+import type { Clock } from '../../../core/clock.ts'
+import { createMemoryStore } from '../memory-store.ts'
+import type { Decision, Identity, LimiterStore, Quota, Window } from '../store.ts'
 
 /** What becomes of requests while Redis does not answer. */
 export type OnStoreFailure = 'local' | 'deny' | 'allow'

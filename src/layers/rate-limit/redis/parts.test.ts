@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import { RedisClocks } from './redis-clocks.ts'
-import { Denials } from './redis-denials.ts'
-import { createFallback } from './redis-fallback.ts'
-import { createKeyNames } from './redis-keys.ts'
-import { parseRedisUrl } from './redis-url.ts'
-import type { Decision, Quota } from './store.ts'
+import { RedisClocks } from './clocks.ts'
+import { Denials } from './denials.ts'
+import { createFallback } from './fallback.ts'
+import { createKeyNames } from './keys.ts'
+import { parseRedisUrl } from './url.ts'
+import type { Decision, Quota } from '../store.ts'
 
 const quotas: readonly Quota[] = [{ scope: 'a', windows: [{ name: 'hour', limit: 7, windowMs: 3_600_000 }] }]
 const refusal = (retryAfterMs: number): Decision => ({

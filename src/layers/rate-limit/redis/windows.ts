@@ -1,12 +1,12 @@
-import type { Clock } from '../../core/clock.ts'
-import { type RedisCall, RedisCalls } from './redis-calls.ts'
-import { Denials } from './redis-denials.ts'
-import type { Fallback } from './redis-fallback.ts'
-import type { RedisHealth } from './redis-health.ts'
-import type { IdentityKeys, KeyNames } from './redis-keys.ts'
-import { isBetweenNodes } from './redis-link.ts'
-import { answerBytes, readDecision, receiptOf, type RedisPlan, RedisPlanner } from './redis-plan.ts'
-import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
+import type { Clock } from '../../../core/clock.ts'
+import { type RedisCall, RedisCalls } from './calls.ts'
+import { Denials } from './denials.ts'
+import type { Fallback } from './fallback.ts'
+import type { RedisHealth } from './health.ts'
+import type { IdentityKeys, KeyNames } from './keys.ts'
+import { isBetweenNodes } from './link.ts'
+import { answerBytes, readDecision, receiptOf, type RedisPlan, RedisPlanner } from './plan.ts'
+import type { Decision, Identity, LimiterStore, Quota } from '../store.ts'
 
 export interface RedisWindowsOptions {
   readonly calls: RedisCalls

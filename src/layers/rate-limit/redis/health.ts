@@ -1,7 +1,7 @@
-import type { Clock } from '../../core/clock.ts'
-import type { Observe } from '../../core/events.ts'
+import type { Clock } from '../../../core/clock.ts'
+import type { Observe } from '../../../core/events.ts'
 import { DeadlineQueue } from './deadline-queue.ts'
-import { reasonOf } from './redis-link.ts'
+import { reasonOf } from './link.ts'
 
 export interface RedisHealthOptions {
   /** Writes something, so that a server that can only be read from counts as gone. */

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 
-import type { Identity } from './store.ts'
+import type { Identity } from '../store.ts'
 
 /** How many digests are remembered: an HMAC takes 3 µs, a look into a map a tenth of one. About 10 MB when full. */
 const mostRemembered = 50_000

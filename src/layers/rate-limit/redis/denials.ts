@@ -1,4 +1,4 @@
-import type { Decision, Quota } from './store.ts'
+import type { Decision, Quota } from '../store.ts'
 
 interface Denial {
   readonly quotas: readonly Quota[]

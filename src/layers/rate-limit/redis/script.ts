@@ -1,4 +1,4 @@
-import { logsLua } from './redis-logs.ts'
+import { logsLua } from './logs.ts'
 
 /**
  * The limiter inside Redis (7.0 or newer, or Valkey): what `decide.ts` and `event-log.ts` are for one process, atomic for all of them.

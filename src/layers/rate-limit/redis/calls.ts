@@ -1,6 +1,6 @@
-import type { Clock } from '../../core/clock.ts'
+import type { Clock } from '../../../core/clock.ts'
 import { DeadlineQueue } from './deadline-queue.ts'
-import { RedisClocks } from './redis-clocks.ts'
+import { RedisClocks } from './clocks.ts'
 
 /** One call of the script about one identity. */
 export interface RedisCall {

@@ -1,7 +1,7 @@
 import { EventLog, type LogShape } from './event-log.ts'
 import type { KeyedHash } from './keyed-hash.ts'
 import type { Slabs } from './slabs.ts'
-import type { Quota, Window } from './store.ts'
+import type { Quota, Window } from '../store.ts'
 import { nowhere, type Place } from './table.ts'
 
 /** Up to here every event is remembered; above, events of one sixtieth of the window are counted together (62 numbers for any limit). */

@@ -1,6 +1,6 @@
-import type { KeyNames } from './redis-keys.ts'
-import { type RedisLink, scriptRunner } from './redis-link.ts'
-import { presenceScript } from './redis-script.ts'
+import type { KeyNames } from './keys.ts'
+import { type RedisLink, scriptRunner } from './link.ts'
+import { presenceScript } from './script.ts'
 
 export interface Presence {
   /** Says that this instance is there and hears how many are; rejects while Redis cannot be written to. */

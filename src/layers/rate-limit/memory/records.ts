@@ -2,7 +2,7 @@ import type { EventLog } from './event-log.ts'
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
 import type { LogKind, OpenLog, Plan, Scope } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
-import type { Identity } from './store.ts'
+import type { Identity } from '../store.ts'
 import { nowhere, type Place, Table } from './table.ts'
 
 /** One in ten or so of the slots being dead pays for a newcomer; so a table that lives on newcomers keeps about that share of dead ones. */

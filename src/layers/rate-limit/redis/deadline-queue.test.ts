@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { eventually } from '../../../test/support/deadline.ts'
+import { eventually } from '../../../../test/support/deadline.ts'
 import { DeadlineQueue } from './deadline-queue.ts'
 
 const nowMs = (): number => performance.now()

@@ -25,14 +25,17 @@ export const problems: FastifyPluginCallback<ProblemsOptions> = wholeServer('pro
       .code(problem.statusCode)
       .headers(problemHeaders(problem))
       .type('application/problem+json')
-      // As bytes, because Fastify adds a charset to a string, and JSON has none (RFC 8259 section 11).
-      .send(Buffer.from(JSON.stringify(problemDocument(problem, request.id))))
+      // With a serializer Fastify adds no charset, which JSON has none of (RFC 8259 section 11); a string goes with its header in one write.
+      .serializer(asItIs)
+      .send(JSON.stringify(problemDocument(problem, request.id)))
   }
 
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => refuse(request, reply, toProblem(error)))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, notFound))
   done()
 })
+
+const asItIs = (payload: unknown): string => String(payload)
 
 const notFound = new Problem('not_found', { detail: 'There is nothing here.' })
 

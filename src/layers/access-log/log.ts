@@ -56,11 +56,18 @@ export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
   const line = (lineLevel: LogLevel, message: string, members: object): void => {
     if (ranks[lineLevel] < least) return
     const time = new Date(clock.epochMs()).toISOString()
-    const shown = Object.entries(members).map(([name, value]) => [name, quoted(value)] as const)
+    const isJson = format === 'json'
+    let text = ''
+    for (const member of Object.keys(members)) {
+      const value = (members as Readonly<Record<string, unknown>>)[member]
+      if (value === undefined) continue
+      const name = member === 'requestId' ? 'request_id' : member
+      text += isJson ? `,"${name}":${quoted(value)}` : ` ${name}=${quoted(value)}`
+    }
     sink.write(
-      format === 'json'
-        ? `{"time":"${time}","level":"${lineLevel}","msg":${quote(message, 500)}${shown.map(([name, value]) => `,"${name}":${value}`).join('')}}\n`
-        : `${time.slice(11, 23)} ${lineLevel} ${message}${shown.map(([name, value]) => ` ${name}=${value}`).join('')}\n`,
+      isJson
+        ? `{"time":"${time}","level":"${lineLevel}","msg":${quote(message, 500)}${text}}\n`
+        : `${time.slice(11, 23)} ${lineLevel} ${message}${text}\n`,
     )
   }
 
@@ -68,21 +75,15 @@ export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
     access: (record) => {
       if (ranks[levelOf(record)] >= least) sink.write(formatRecord(record))
     },
-    event: ({ event, ...facts }) => {
-      const { requestId, ...members } = facts as { requestId?: string | null }
-      line(isFailure(event, facts) ? 'warn' : eventLevels[event], 'event', {
-        event,
-        ...(requestId === undefined ? {} : { request_id: requestId }),
-        ...members,
-      })
-    },
+    event: (event) => line(levelOfEvent(event), 'event', event),
     note: (noteLevel, message, members = {}) => line(noteLevel, message, members),
     configure,
   }
 }
 
 /** A reload that failed is as good as none: somebody should hear of it. */
-const isFailure = (event: SecurityEventName, facts: object): boolean => event === 'sys_config_reload' && 'ok' in facts && facts.ok === false
+const levelOfEvent = (event: SecurityEvent): LogLevel =>
+  event.event === 'sys_config_reload' && !event.ok ? 'warn' : eventLevels[event.event]
 
 const quoted = (value: unknown): string => {
   if (typeof value === 'string') return quote(value, 1000)

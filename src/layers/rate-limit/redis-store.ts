@@ -71,7 +71,7 @@ const pingMs = 1000
  * limit). Three times if Redis came back empty. The share is by the number of instances that was known last: one that joined in the last
  * second may not be in it. In a cluster the failure of one node is that of the store, for all clients.
  *
- * What Redis' clock does: set forward, what was counted leaves early, by as much; set back, nobody is blocked for longer than a window.
+ * What Redis' clock does: set forward, what was counted leaves early, by as much; set back, nobody is blocked for longer than a window and a second.
  */
 export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisStore> => {
   const { prefix = 'filmgate:', keySecret, clock, observe, timeoutMs, instanceId = randomUUID() } = options

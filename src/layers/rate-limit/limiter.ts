@@ -75,7 +75,10 @@ export const refundCharge = (store: LimiterStore, request: FastifyRequest, quota
   const { limitCharge: charge, limitDecision: decision } = request
   if (charge === undefined || decision === undefined || quotas === undefined || !decision.allowed || refunded.has(decision)) return
   refunded.add(decision)
-  if (quotas === charge.quotas) request.limitDecision = withRefund(decision, charge.cost)
+  if (quotas === charge.quotas) {
+    request.limitDecision = withRefund(decision, charge.cost)
+    refunded.add(request.limitDecision)
+  }
   // A store that is gone forgets nothing that matters: what is not given back stays counted.
   Promise.resolve(store.refund(charge.identity, quotas, charge.cost, decision)).catch(() => undefined)
 }

@@ -19,13 +19,8 @@ const inMemory = 'Filmgate, limits in memory'
 const besideServer = "Filmgate, limits in Redis on the server's core"
 const besideLoad = "Filmgate, limits in Redis on the load's core"
 
-/** Those whom Redis answers at once are served at once: 64 connections of one client are then as many requests at the same time. */
-const atOnce = `${raisedLimits}
-[concurrency]
-per_client = 1000
-`
 /** A store that fails refuses, and then the run does not count: what `local` would admit has not been in Redis. */
-const inRedis = atOnce.replace('[limits]', '[limits]\non_store_failure = "deny"\nstore_timeout_ms = 2000')
+const inRedis = raisedLimits.replace('[limits]', '[limits]\non_store_failure = "deny"\nstore_timeout_ms = 2000')
 
 async function startAll(machine: Machine): Promise<Loaded[]> {
   const loaded: Loaded[] = []
@@ -33,7 +28,7 @@ async function startAll(machine: Machine): Promise<Loaded[]> {
     const running = await startFilmgate(machine, { limits, limitsStore })
     loaded.push({ what, running, check: (run) => refuseFailures(what, run) })
   }
-  await add(inMemory, atOnce)
+  await add(inMemory, raisedLimits)
   await add(besideServer, inRedis, (await startRedis(machine, 'server')).url)
   await add(besideLoad, inRedis, (await startRedis(machine, 'load')).url)
   return loaded

@@ -27,6 +27,10 @@ total = "1000000000 per second; 1000000000 per hour"
 [limits.routes]
 "GET /" = { only = "${never}" }
 "POST /add_film" = { only = "${never}" }
+
+# All connections of the load are one client: whom Redis or a database answers at once is served at once.
+[concurrency]
+per_client = 1000
 `
 
 export interface FilmgateOptions {

@@ -17,6 +17,9 @@ total = "100000000 per day"
 "POST /add_film" = { only = "100000000 per day" }
 `
 
+/** As many at once as a load of a test brings. */
+const raisedConcurrency = { FILMGATE_CONCURRENCY_PER_CLIENT: '10000', FILMGATE_CONCURRENCY_TOTAL: '100000' }
+
 export interface StartOptions {
   /** What filmgate.toml holds besides ports and folders; TOML tables, so `[server]` may not be opened again: use `env`. */
   readonly toml?: string
@@ -61,6 +64,7 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
     FILMGATE_SERVER_PORT: '0',
     FILMGATE_OPS_PORT: '0',
     FILMGATE_DATA_DIR: dataDir,
+    ...(options.toml === undefined ? raisedConcurrency : {}),
     ...options.env,
   }
   const child = spawn(program, args, { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })

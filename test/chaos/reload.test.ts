@@ -14,7 +14,7 @@ import { freePort } from '../support/free-port.ts'
 import { operationsOf, policyOf, readDocument } from '../support/openapi.ts'
 import { asOperator } from '../support/operator.ts'
 import { startRedis } from '../support/redis.ts'
-import { type LogRecord, startServer, type TestServer } from '../support/server.ts'
+import { type LogRecord, raisedLimits, startServer, type TestServer } from '../support/server.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
 
 const film: Ask = { target: '/v1/films/1' }
@@ -92,7 +92,7 @@ describe('SIGHUP takes over what can change', () => {
   })
 
   test('concurrency, for requests to come: those in flight keep their slots and are counted', async () => {
-    await using server = await startServer()
+    await using server = await startServer({ toml: raisedLimits })
     using first = await openSlow(server)
     using second = await openSlow(server)
     const asKey = { ...film, fields: { Authorization: `Bearer ${server.key()}` } }

@@ -20,8 +20,7 @@ const tagMask = 0x7f
  *
  * A live log is never evicted: to be forgotten is a reset, and with eviction anyone who can show many addresses could reset anybody.
  * When there is no room, newcomers of one wider prefix are counted together, and when there is no room for those either, all in one
- * overflow log for each kind of log. A newcomer who comes when there is room again starts with a copy of what counted those like him, for
- * he may be one of them.
+ * overflow log for each kind of log. A newcomer who comes when there is room again starts with a copy: he may be one of them.
  */
 export class Records {
   readonly slabs = new Slabs()
@@ -43,8 +42,9 @@ export class Records {
   #idLo = 0
   #idHi = 0
   #wider: string | undefined
-  #widerLo = 0
-  #widerHi = 0
+  #isWiderDigested = false
+  #widerDigestLo = 0
+  #widerDigestHi = 0
   readonly #release = (ref: number): void => this.slabs.release(ref)
 
   /** `hash` must be of a key of its own, not that of the logs. `originMs` is any moment not after the first. */
@@ -74,12 +74,27 @@ export class Records {
       this.#idHi = this.#hash.hi
       this.#id = id
     }
-    if (wider === this.#wider) return
+    if (wider !== this.#wider) this.#isWiderDigested = false
     this.#wider = wider
-    if (wider === undefined) return
-    this.#hash.digest(wider)
-    this.#widerLo = this.#hash.lo ^ this.#saltLo
-    this.#widerHi = this.#hash.hi ^ this.#saltHi
+  }
+
+  get #widerLo(): number {
+    this.#digestWider()
+    return this.#widerDigestLo
+  }
+
+  get #widerHi(): number {
+    this.#digestWider()
+    return this.#widerDigestHi
+  }
+
+  /** Only when asked for: a digest takes as long as half a decision, and few need this one. */
+  #digestWider(): void {
+    if (this.#isWiderDigested) return
+    this.#isWiderDigested = true
+    this.#hash.digest(this.#wider ?? '')
+    this.#widerDigestLo = this.#hash.lo ^ this.#saltLo
+    this.#widerDigestHi = this.#hash.hi ^ this.#saltHi
   }
 
   /** Brings the client's log into view; whether the client has one of its own, of these limits. */

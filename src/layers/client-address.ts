@@ -42,12 +42,28 @@ export interface ClientAddressOptions {
   readonly onUntrustedProxy?: () => void
 }
 
-interface Peer extends Client {
+/** Behind a proxy it is made for each request, so what few ask for is made when they do. */
+class Peer implements Client {
+  readonly address: string
+  readonly prefix: string
   readonly trusted: boolean
   readonly loopback: boolean
+  readonly #parts: AddressParts | undefined
+
+  constructor(parts: AddressParts | undefined, trusted: boolean) {
+    this.address = parts === undefined ? 'unknown' : formatAddress(parts)
+    this.prefix = parts === undefined ? 'unknown' : clientPrefix(parts)
+    this.trusted = trusted
+    this.loopback = parts !== undefined && isLoopback(parts)
+    this.#parts = parts
+  }
+
+  get network(): string | undefined {
+    return this.#parts && clientNetwork(this.#parts)
+  }
 }
 
-const nobody: Peer = { address: 'unknown', prefix: 'unknown', network: undefined, trusted: false, loopback: false }
+const nobody = new Peer(undefined, false)
 
 /**
  * Who sends a request. `trustedProxies` are CIDRs; X-Forwarded-For is read from right to left, because each trusted proxy appends the
@@ -56,16 +72,7 @@ const nobody: Peer = { address: 'unknown', prefix: 'unknown', network: undefined
 export const createClientAddresses = ({ trustedProxies, onUntrustedProxy }: ClientAddressOptions): ClientAddresses => {
   const cidrs = trustedProxies.map(readCidr)
   const trusts = (parts: AddressParts): boolean => cidrs.some((cidr) => inCidr(parts, cidr))
-  const describe = (parts: AddressParts | undefined): Peer =>
-    parts === undefined
-      ? nobody
-      : {
-          address: formatAddress(parts),
-          prefix: clientPrefix(parts),
-          network: clientNetwork(parts),
-          trusted: trusts(parts),
-          loopback: isLoopback(parts),
-        }
+  const describe = (parts: AddressParts | undefined): Peer => (parts === undefined ? nobody : new Peer(parts, trusts(parts)))
 
   // A connection has one peer: what was parsed for its first request serves the others.
   const peers = new WeakMap<Socket, Peer>()

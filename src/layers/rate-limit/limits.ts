@@ -11,6 +11,23 @@ declare module 'fastify' {
   }
 }
 
+/** The network is only asked for by who counts by it. */
+class ClientIdentity implements Identity {
+  readonly #client: Client
+
+  constructor(client: Client) {
+    this.#client = client
+  }
+
+  get id(): string {
+    return this.#client.prefix
+  }
+
+  get wider(): string | undefined {
+    return this.#client.network
+  }
+}
+
 interface Route {
   readonly method: string | readonly string[]
   readonly url: string
@@ -34,7 +51,7 @@ export interface EffectiveLimits {
 }
 
 /** A prefix as it stands, a subject behind an @, which no prefix contains: neither can be mistaken for the other. */
-export const clientIdentity = ({ prefix, network }: Client): Identity => ({ id: prefix, wider: network })
+export const clientIdentity = (client: Client): Identity => new ClientIdentity(client)
 export const subjectIdentity = (subject: string): Identity => ({ id: `@${subject}` })
 
 /**

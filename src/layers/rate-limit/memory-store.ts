@@ -124,9 +124,9 @@ class SlidingWindows implements MemoryStore {
   }
 
   /** Sets of quotas are made once, with the routes: what is checked and planned for one holds for every request. */
-  #plansOf({ wider }: Identity, quotas: readonly Quota[]): readonly Plan[] {
+  #plansOf(identity: Identity, quotas: readonly Quota[]): readonly Plan[] {
     const planned = this.#plans.get(quotas) ?? this.#plan(quotas)
-    return wider === undefined ? planned.own : planned.all
+    return planned.own.length < planned.all.length && identity.wider === undefined ? planned.own : planned.all
   }
 
   #plan(quotas: readonly Quota[]): PlannedQuotas {

@@ -1,4 +1,5 @@
 import type { EventLog } from './event-log.ts'
+import { Digests } from './digests.ts'
 import { type KeyedHash, randomWord } from './keyed-hash.ts'
 import type { LogKind, OpenLog, Plan, Scope } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
@@ -29,22 +30,12 @@ export class Records {
   readonly #maxOwn: number
   readonly #maxRecords: number
   readonly #table: Table
-  readonly #hash: KeyedHash
   /** The identity of the overflow is a random digest: no name that a client can have leads there. */
   readonly #overflowLo = randomWord()
   readonly #overflowHi = randomWord()
-  /** Tells a wider prefix from a client of the same name. */
-  readonly #saltLo = randomWord()
-  readonly #saltHi = randomWord()
   readonly #originMs: number
   #sharedUntilS = 0
-  #id: string | undefined
-  #idLo = 0
-  #idHi = 0
-  #wider: string | undefined
-  #isWiderDigested = false
-  #widerDigestLo = 0
-  #widerDigestHi = 0
+  readonly #who: Digests
   readonly #release = (ref: number): void => this.slabs.release(ref)
 
   /** `hash` must be of a key of its own, not that of the logs. `originMs` is any moment not after the first. */
@@ -52,7 +43,7 @@ export class Records {
     this.#maxOwn = maxOwn
     this.#maxRecords = maxOwn + Math.floor(maxOwn / oneForWider)
     this.#table = new Table(this.#maxRecords)
-    this.#hash = hash
+    this.#who = new Digests(hash)
     this.#originMs = originMs
   }
 
@@ -66,35 +57,8 @@ export class Records {
   }
 
   /** Whose logs the next calls are about. */
-  identify({ id, wider }: Identity): void {
-    // A request asks twice, for `total` and for its route, and often the next one is of the same client.
-    if (id !== this.#id) {
-      this.#hash.digest(id)
-      this.#idLo = this.#hash.lo
-      this.#idHi = this.#hash.hi
-      this.#id = id
-    }
-    if (wider !== this.#wider) this.#isWiderDigested = false
-    this.#wider = wider
-  }
-
-  get #widerLo(): number {
-    this.#digestWider()
-    return this.#widerDigestLo
-  }
-
-  get #widerHi(): number {
-    this.#digestWider()
-    return this.#widerDigestHi
-  }
-
-  /** Only when asked for: a digest takes as long as half a decision, and few need this one. */
-  #digestWider(): void {
-    if (this.#isWiderDigested) return
-    this.#isWiderDigested = true
-    this.#hash.digest(this.#wider ?? '')
-    this.#widerDigestLo = this.#hash.lo ^ this.#saltLo
-    this.#widerDigestHi = this.#hash.hi ^ this.#saltHi
+  identify(identity: Identity): void {
+    this.#who.of(identity)
   }
 
   /** Brings the client's log into view; whether the client has one of its own, of these limits. */
@@ -122,8 +86,8 @@ export class Records {
    * with, into the logs of the plan. Ends the life of all places and views.
    */
   renew(plan: Plan, nowMs: number): void {
-    if (plan.logs[0]?.isWider !== true) this.#renewFor(plan, this.#idLo, this.#idHi, nowMs)
-    if (this.#wider !== undefined) this.#keepShared(this.#renewFor(plan, this.#widerLo, this.#widerHi, nowMs))
+    if (plan.logs[0]?.isWider !== true) this.#renewFor(plan, this.#who.idLo, this.#who.idHi, nowMs)
+    if (this.#who.hasWider) this.#keepShared(this.#renewFor(plan, this.#who.widerLo, this.#who.widerHi, nowMs))
     this.#keepShared(this.#renewFor(plan, this.#overflowLo, this.#overflowHi, nowMs))
   }
 
@@ -144,7 +108,7 @@ export class Records {
 
   /** Ends the life of all places. */
   forget(kind: LogKind, isWider: boolean): void {
-    const [lo, hi] = isWider ? [this.#widerLo, this.#widerHi] : [this.#idLo, this.#idHi]
+    const [lo, hi] = isWider ? [this.#who.widerLo, this.#who.widerHi] : [this.#who.idLo, this.#who.idHi]
     const place = this.#table.find(keyOf(lo, kind.keyLo), keyOf(hi, kind.keyHi))
     if (place !== nowhere) this.#remove(place)
   }
@@ -216,7 +180,7 @@ export class Records {
   #insert(log: OpenLog, isWider: boolean, units: number, nowMs: number): number {
     log.view.claim()
     log.view.append(nowMs, units)
-    const place = isWider ? this.#insertAt(log, this.#widerLo, this.#widerHi) : this.#insertAt(log, this.#idLo, this.#idHi)
+    const place = isWider ? this.#insertAt(log, this.#who.widerLo, this.#who.widerHi) : this.#insertAt(log, this.#who.idLo, this.#who.idHi)
     return this.#write(log, place, nowMs)
   }
 
@@ -228,7 +192,7 @@ export class Records {
   /** Returns the second until which that counts. */
   #addShared(log: OpenLog, units: number, nowMs: number): number {
     let place = this.#openShared(log)
-    const hasWiderRoom = this.#wider !== undefined && this.#table.size < this.#maxRecords
+    const hasWiderRoom = this.#who.hasWider && this.#table.size < this.#maxRecords
     if (hasWiderRoom && !this.#isWiderAt(log, place)) return this.#insert(log, true, units, nowMs)
     if (place === nowhere) {
       // One for each kind of log, so beyond the bound by a number that the configuration fixes.
@@ -240,13 +204,15 @@ export class Records {
   }
 
   #isWiderAt(log: OpenLog, place: Place): boolean {
-    return place !== nowhere && place === this.#table.find(keyOf(this.#widerLo, log.kind.keyLo), keyOf(this.#widerHi, log.kind.keyHi))
+    return (
+      place !== nowhere && place === this.#table.find(keyOf(this.#who.widerLo, log.kind.keyLo), keyOf(this.#who.widerHi, log.kind.keyHi))
+    )
   }
 
   /** The log of the wider prefix if it has one, else the overflow. */
   #openShared(log: OpenLog): Place {
-    if (this.#wider !== undefined && !log.isWider) {
-      const place = this.#find(log, this.#widerLo, this.#widerHi)
+    if (this.#who.hasWider && !log.isWider) {
+      const place = this.#find(log, this.#who.widerLo, this.#who.widerHi)
       if (place !== nowhere) return place
     }
     return this.#find(log, this.#overflowLo, this.#overflowHi)
@@ -258,7 +224,7 @@ export class Records {
   }
 
   #findOwn(log: OpenLog): Place {
-    return log.isWider ? this.#find(log, this.#widerLo, this.#widerHi) : this.#find(log, this.#idLo, this.#idHi)
+    return log.isWider ? this.#find(log, this.#who.widerLo, this.#who.widerHi) : this.#find(log, this.#who.idLo, this.#who.idHi)
   }
 
   #find(log: OpenLog, identityLo: number, identityHi: number): Place {

@@ -4,6 +4,7 @@ import { after, describe, test } from 'node:test'
 import { type Ask, ask, assertProblem } from './support/attack.ts'
 import { assertDescribed, operationsOf, readDocument } from './support/openapi.ts'
 import { asOperator } from './support/operator.ts'
+import { reloadWith } from './limits/reload.ts'
 import { startServer, type TestServer } from './support/server.ts'
 
 interface Item {
@@ -74,6 +75,24 @@ test('the list: every route that is described, both kinds of callers, with the p
       ['network-hour', 320_000],
     ],
   )
+})
+
+test('a key with limits of its own is in the list, and what is used of them in what its subject has left', async () => {
+  await using own = await startServer({ toml: '' })
+  const id = own.key().split('_')[1] ?? ''
+  await reloadWith(own, `[limits.keys]\n${id} = "7 per hour"\n`)
+  const fields = asOperator(own)
+  const listed = await ask(own, { target: '/v1/limits', fields })
+  assertDescribed(document, 'GET /v1/limits', listed)
+  const [key] = listed.json()['keys'] as readonly { credential: string; rule: string; limits: readonly unknown[] }[]
+  assert.deepEqual([key?.credential, key?.rule, key?.limits.length], [`key:${id}`, 'add', 1])
+  const leftOfKey = async () => {
+    const items = (await ask(own, { target: '/v1/limits/@starter', fields })).json()['items'] as readonly Item[]
+    return items.filter(({ counted_over }) => counted_over === `key key:${id}`).map(({ remaining }) => remaining)
+  }
+  assert.deepEqual(await leftOfKey(), [])
+  assert.equal((await ask(own, { ...film, fields: { Authorization: `Bearer ${own.key()}` } })).status, 200)
+  assert.deepEqual(await leftOfKey(), [6])
 })
 
 describe('who may', () => {

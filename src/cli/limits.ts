@@ -58,10 +58,13 @@ const printPolicies = async (config: Config, json: boolean): Promise<number> => 
     ...anonymous.map((limit) => row(route, 'anonymous', limit)),
     ...authenticated.map((limit) => row(route, 'subject', limit)),
   ])
+  const keys = described.keys.flatMap(({ credential, rule, limits: own }) =>
+    rule === 'exempt' ? [['any', credential, 'none', '-', '-', '-']] : own.map((limit) => row('any', `${credential} (${rule})`, limit)),
+  )
   const total = described.total.map((limit) => row('everything', 'client', limit))
   const head = ['ROUTE', 'WHO', 'LIMIT', 'COUNTED OVER', 'FROM', 'SET IN']
   const observing = described.mode === 'observe' ? '\nlimits.mode is "observe": everything is counted, nobody is refused.\n' : ''
-  await print(`${table([head, ...rows, ...total])}${observing}`)
+  await print(`${table([head, ...rows, ...keys, ...total])}${observing}`)
   return 0
 }
 

@@ -72,6 +72,21 @@ describe('filmgate limits', () => {
     assert.match(stdout, /limits\.mode is "observe": everything is counted, nobody is refused\.\n$/)
   })
 
+  test('what is said of single API keys', async () => {
+    using folder = temporaryFolder()
+    writeFileSync(
+      join(folder.path, 'filmgate.toml'),
+      '[limits.keys]\nAb3dEf6hIj9k = "7 per minute"\nBb3dEf6hIj9k = { only = "9 per day" }\nCb3dEf6hIj9k = "exempt"\n',
+    )
+    const { stdout } = await runCommand(['limits'], { cwd: folder.path })
+    assert.match(
+      stdout,
+      /^any +key:Ab3dEf6hIj9k \(add\) +7 in 60 s +key key:Ab3dEf6hIj9k +limits\.keys\.Ab3dEf6hIj9k +\S*filmgate\.toml:2$/m,
+    )
+    assert.match(stdout, /^any +key:Bb3dEf6hIj9k \(only\) +9 in 86400 s .*filmgate\.toml:3$/m)
+    assert.match(stdout, /^any +key:Cb3dEf6hIj9k +none/m)
+  })
+
   test('a limit for a route that there is not is an error', async () => {
     using folder = temporaryFolder()
     writeFileSync(join(folder.path, 'filmgate.toml'), '[limits.routes]\n"GET /flims" = "1 per day"\n')

@@ -80,6 +80,8 @@ const readUsage = async (store: LimiterStore, identity: Identity, quotas: readon
       remaining: states[i]?.remaining ?? 0,
       reset_seconds: Math.ceil((states[i]?.resetMs ?? 0) / 1000),
     }))
+    // Whose a key is, the counters do not say: it is shown where it was used.
+    .filter(({ counted_over, limit, remaining }) => !counted_over.startsWith('key ') || remaining < limit)
   return { identity: identity.id, items }
 }
 
@@ -109,7 +111,8 @@ export const listLimits = ({ routes, limits, originOf }: Pick<LimitRoutesOptions
       const { anonymous, authenticated } = limits.effective(route)
       return { route: `${route.method} ${route.url}`, anonymous: policies(anonymous), authenticated: policies(authenticated) }
     })
-  return { mode: limits.isObserving ? 'observe' : 'enforce', items, total: policies(limits.guardedTotal) }
+  const keys = limits.keys.map(({ credential, rule, quotas }) => ({ credential, rule, limits: policies(quotas) }))
+  return { mode: limits.isObserving ? 'observe' : 'enforce', items, keys, total: policies(limits.guardedTotal) }
 }
 
 const shown = (scope: string, { name, limit, windowMs, burst }: Quota['windows'][number]) => ({
@@ -133,7 +136,7 @@ const createQuotaLists = ({ routes, limits }: LimitRoutesOptions): ((identity: I
       version: limits.version,
       client: oneOfEach([...total, ...each.flatMap(({ anonymous }) => anonymous)]),
       network,
-      subject: oneOfEach(each.flatMap(({ authenticated }) => authenticated)),
+      subject: oneOfEach([...each.flatMap(({ authenticated }) => authenticated), ...limits.keys.flatMap(({ quotas }) => quotas)]),
     }
   }
   return ({ id }) => {

@@ -40,6 +40,19 @@ export const LimitList = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    keys: Type.Array(
+      Type.Object(
+        {
+          credential: text('The API key, by its id.', 'key:4fGh7Kq2LmZx'),
+          rule: Type.Enum(['add', 'only', 'exempt'], {
+            description: 'add: beside what holds anyway. only: instead of what the subject may over all routes. exempt: no limits.',
+          }),
+          limits: Type.Array(Policy),
+        },
+        { additionalProperties: false },
+      ),
+      { description: 'Of single API keys.' },
+    ),
     total: Type.Array(Policy, { description: 'Of each client, over everything that is answered.' }),
   },
   {
@@ -50,6 +63,7 @@ export const LimitList = Type.Object(
         items: [
           { route: 'GET /v1/films/:id', anonymous: [example], authenticated: [{ ...example, name: 'hour', counted_over: 'subject' }] },
         ],
+        keys: [{ credential: 'key:4fGh7Kq2LmZx', rule: 'exempt', limits: [] }],
         total: [{ ...example, name: 'total-hour', counted_over: 'total', limit: 3000, source: 'limits.total' }],
       },
     ],

@@ -2,7 +2,17 @@ import type { FastifyContextConfig } from 'fastify'
 
 import { type Cidr, inCidr, parseAddress, parseCidr } from '../../core/address.ts'
 import type { Client, Principal } from '../../core/request.ts'
-import { limitName, type LimitRules, quotasOf, type RouteLimits, type RouteQuotas, type SourcedQuota, totalQuotas } from './policies.ts'
+import {
+  type KeyLimits,
+  keyLimits,
+  limitName,
+  type LimitRules,
+  quotasOf,
+  type RouteLimits,
+  type RouteQuotas,
+  type SourcedQuota,
+  totalQuotas,
+} from './policies.ts'
 import type { Identity } from './store.ts'
 
 declare module 'fastify' {
@@ -103,6 +113,10 @@ export class Limits {
   total(client: Client): readonly SourcedQuota[] | undefined {
     // An IPv4 address is its own prefix; an IPv6 prefix lies in a network that one site owns.
     return client.prefix === client.address ? this.#total?.plain : this.#total?.guarded
+  }
+
+  get keys(): readonly KeyLimits[] {
+    return keyLimits(this.#rules)
   }
 
   /** With what the /64s of one IPv6 network share. */

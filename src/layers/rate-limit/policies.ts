@@ -122,6 +122,20 @@ const ownWindows = (name: string, limits: RouteOwnLimits, override: Exclude<Limi
 const failuresOf = (name: string, text: string | undefined): SourcedQuota[] =>
   text === undefined ? [] : [{ scope: `failures ${name}`, windows: read(text, 'route').map(named('failures')) }]
 
+/** What is said of single credentials; without quotas: exempt. */
+export interface KeyLimits {
+  readonly credential: string
+  readonly rule: 'add' | 'only' | 'exempt'
+  readonly quotas: readonly SourcedQuota[]
+}
+
+export const keyLimits = ({ keys = {} }: LimitRules): readonly KeyLimits[] =>
+  Object.entries(keys).map(([credential, rule]) =>
+    rule === 'exempt'
+      ? { credential, rule, quotas: [] }
+      : { credential, rule: 'only' in rule ? 'only' : 'add', quotas: [keyQuota(credential, rule)] },
+  )
+
 const keyQuota = (key: string, rule: Exclude<LimitOverride, 'exempt'>): SourcedQuota => ({
   scope: `key ${key}`,
   windows: read('only' in rule ? rule.only : rule.add, `limits.keys.${key.replace(/^key:/, '')}`).map(named('key')),

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
 import { type Answer, ask } from '../support/attack.ts'
-import { limitPlaces, type OpenLimitPlace } from '../support/limit-places.ts'
+import { inEachLimitPlace } from '../support/limit-places.ts'
 import { startServer, type TestServer } from '../support/server.ts'
-import { describeUnless } from '../support/services.ts'
 import { askAtOnce, count, limited, manyConnections, onlyLimit, remaining, startHits } from './hits.ts'
 import { reloadWith } from './reload.ts'
 
@@ -29,84 +28,76 @@ const wrongFiles: Readonly<Record<string, readonly [toml: string, words: RegExp]
   'a good part before a bad one': [`${onlyLimit('1000 per hour')}\n[throttle.routes]\n"GET /" = { pace = "quick" }\n`, /throttle\.routes/],
 }
 
-for (const place of limitPlaces) {
-  describeUnless(place.missing, `limits counted in ${place.name}`, () => {
-    let at: OpenLimitPlace
-    before(async () => {
-      at = await place.open()
-    })
-    after(() => at[Symbol.asyncDispose]())
+inEachLimitPlace((at, place) => {
+  test('case 24: up, down and up while it runs: from the next request on, and what was counted stays counted', async () => {
+    const server = await at().start({ toml: onlyLimit('3 per hour') })
+    const from = '127.0.37.1'
+    for (let left = 2; left >= 0; left--) assert.equal(remaining(await film(server, from), 'hour'), left)
+    await assertRefused(server, from)
 
-    test('case 24: up, down and up while it runs: from the next request on, and what was counted stays counted', async () => {
-      const server = await at.start({ toml: onlyLimit('3 per hour') })
-      const from = '127.0.37.1'
-      for (let left = 2; left >= 0; left--) assert.equal(remaining(await film(server, from), 'hour'), left)
-      await assertRefused(server, from)
+    await assertReloaded(server, onlyLimit('5 per hour'))
+    const raised = await film(server, from)
+    assert.deepEqual([raised.status, remaining(raised, 'hour')], [200, 1], 'a refusal that was remembered is lifted')
+    assert.match(raised.field('ratelimit-policy') ?? '', /^"hour";q=5;w=3600$/)
+    assert.equal((await film(server, from)).status, 200)
+    await assertRefused(server, from)
 
-      await assertReloaded(server, onlyLimit('5 per hour'))
-      const raised = await film(server, from)
-      assert.deepEqual([raised.status, remaining(raised, 'hour')], [200, 1], 'a refusal that was remembered is lifted')
-      assert.match(raised.field('ratelimit-policy') ?? '', /^"hour";q=5;w=3600$/)
-      assert.equal((await film(server, from)).status, 200)
-      await assertRefused(server, from)
+    await assertReloaded(server, onlyLimit('4 per hour'))
+    await assertRefused(server, from)
+    assert.equal(remaining(await film(server, '127.0.37.2'), 'hour'), 3, 'somebody else')
 
-      await assertReloaded(server, onlyLimit('4 per hour'))
-      await assertRefused(server, from)
-      assert.equal(remaining(await film(server, '127.0.37.2'), 'hour'), 3, 'somebody else')
-
-      await assertReloaded(server, onlyLimit('7 per hour; 6 per day'))
-      const raisedAgain = await film(server, from)
-      assert.equal(raisedAgain.status, 200)
-      assert.equal(remaining(raisedAgain, 'hour'), 1, '5 were counted, and this one')
-    })
-
-    test('case 24: read again and again under load: as many are admitted as ever', async () => {
-      const limit = 50
-      const server = await at.start({ toml: onlyLimit(`${limit} per hour`), env: manyConnections })
-      const from = '127.0.38.1'
-      const hits = startHits([server], { from, lanes: 4, pauseMs: 5 })
-      for (let i = 0; i < 10; i++) {
-        await assertReloaded(server, onlyLimit(i % 2 === 0 ? `${limit} per hour; 100 per day` : `${limit} per hour`))
-        await hits.answered(5)
-      }
-      const all = [...(await hits.stop()), ...(await askAtOnce([server], 2 * limit, from))]
-      assert.equal(count(all, 200), limit)
-      assert.equal(count(all, 429), all.length - limit)
-    })
-
-    test('case 24: a file that is wrong changes nothing, and is told of', async () => {
-      const server = await at.start({ toml: onlyLimit('4 per hour') })
-      const from = '127.0.39.1'
-      for (let i = 0; i < 4; i++) await film(server, from)
-      for (const [what, [toml, words]] of Object.entries(wrongFiles)) {
-        const record = await reloadWith(server, toml)
-        assert.equal(record['ok'], false, what)
-        assert.match(String(record['error']), words, what)
-        const refused = await film(server, from)
-        assert.equal(refused.status, 429, what)
-        assert.equal(refused.field('ratelimit-policy'), '"hour";q=4;w=3600', what)
-      }
-      assert.equal(server.stderr().match(/^Nothing has changed\.$/gm)?.length, Object.keys(wrongFiles).length)
-      await assertReloaded(server, onlyLimit('5 per hour'))
-      assert.equal((await film(server, from)).status, 200)
-    })
-
-    if (place.isShared) {
-      test('case 24: each instance reads its own file: one that was not told keeps its limit, and both count together', async () => {
-        const servers = await at.startSeveral(2, { toml: onlyLimit('3 per hour') })
-        const [told, other] = servers as readonly [TestServer, TestServer]
-        const from = '127.0.40.1'
-        for (let i = 0; i < 3; i++) assert.equal((await film(servers[i % 2]!, from)).status, 200)
-        for (const server of servers) await assertRefused(server, from)
-        await assertReloaded(told, onlyLimit('5 per hour'))
-        assert.equal((await film(told, from)).status, 200)
-        await assertRefused(other, from)
-        assert.equal(remaining(await film(told, from), 'hour'), 0)
-        await assertRefused(told, from)
-      })
-    }
+    await assertReloaded(server, onlyLimit('7 per hour; 6 per day'))
+    const raisedAgain = await film(server, from)
+    assert.equal(raisedAgain.status, 200)
+    assert.equal(remaining(raisedAgain, 'hour'), 1, '5 were counted, and this one')
   })
-}
+
+  test('case 24: read again and again under load: as many are admitted as ever', async () => {
+    const limit = 50
+    const server = await at().start({ toml: onlyLimit(`${limit} per hour`), env: manyConnections })
+    const from = '127.0.38.1'
+    const hits = startHits([server], { from, lanes: 4, pauseMs: 5 })
+    for (let i = 0; i < 10; i++) {
+      await assertReloaded(server, onlyLimit(i % 2 === 0 ? `${limit} per hour; 100 per day` : `${limit} per hour`))
+      await hits.answered(5)
+    }
+    const all = [...(await hits.stop()), ...(await askAtOnce([server], 2 * limit, from))]
+    assert.equal(count(all, 200), limit)
+    assert.equal(count(all, 429), all.length - limit)
+  })
+
+  test('case 24: a file that is wrong changes nothing, and is told of', async () => {
+    const server = await at().start({ toml: onlyLimit('4 per hour') })
+    const from = '127.0.39.1'
+    for (let i = 0; i < 4; i++) await film(server, from)
+    for (const [what, [toml, words]] of Object.entries(wrongFiles)) {
+      const record = await reloadWith(server, toml)
+      assert.equal(record['ok'], false, what)
+      assert.match(String(record['error']), words, what)
+      const refused = await film(server, from)
+      assert.equal(refused.status, 429, what)
+      assert.equal(refused.field('ratelimit-policy'), '"hour";q=4;w=3600', what)
+    }
+    assert.equal(server.stderr().match(/^Nothing has changed\.$/gm)?.length, Object.keys(wrongFiles).length)
+    await assertReloaded(server, onlyLimit('5 per hour'))
+    assert.equal((await film(server, from)).status, 200)
+  })
+
+  if (place.isShared) {
+    test('case 24: each instance reads its own file: one that was not told keeps its limit, and both count together', async () => {
+      const servers = await at().startSeveral(2, { toml: onlyLimit('3 per hour') })
+      const [told, other] = servers as readonly [TestServer, TestServer]
+      const from = '127.0.40.1'
+      for (let i = 0; i < 3; i++) assert.equal((await film(servers[i % 2]!, from)).status, 200)
+      for (const server of servers) await assertRefused(server, from)
+      await assertReloaded(told, onlyLimit('5 per hour'))
+      assert.equal((await film(told, from)).status, 200)
+      await assertRefused(other, from)
+      assert.equal(remaining(await film(told, from), 'hour'), 0)
+      await assertRefused(told, from)
+    })
+  }
+})
 
 test('case 24: throttling and concurrency too, and what only a restart can change is told of', async () => {
   const plain = '[limits]\ntotal = "1000000 per hour"\ndefault = "1000000 per hour"\n'

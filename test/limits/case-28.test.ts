@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
 import { type Answer, type Ask, ask } from '../support/attack.ts'
-import { limitPlaces, type OpenLimitPlace } from '../support/limit-places.ts'
+import { inEachLimitPlace } from '../support/limit-places.ts'
 import type { TestServer } from '../support/server.ts'
-import { describeUnless } from '../support/services.ts'
 import { limited, manyConnections, remaining, statuses } from './hits.ts'
 import { reloadWith } from './reload.ts'
 
@@ -54,71 +53,63 @@ const pretences: readonly NonNullable<Ask['fields']>[] = [
   { RateLimit: '"hour";r=100;t=1', 'RateLimit-Policy': '"hour";q=1000;w=1', 'X-Cost': '0' },
 ]
 
-for (const place of limitPlaces) {
-  describeUnless(place.missing, `limits counted in ${place.name}`, () => {
-    let at: OpenLimitPlace
-    before(async () => {
-      at = await place.open()
-    })
-    after(() => at[Symbol.asyncDispose]())
-
-    test('case 28: an exempt route has no quota of its own; what it gets counts in total all the same', async () => {
-      const server = await at.start({ toml: tomlOf({ route: '"exempt"' }) })
-      const answers = await several(server, 8, { from: '127.0.46.1' })
-      assert.deepEqual(statuses(answers), { 200: 6, 429: 2 })
-      assert.deepEqual(answers[6]!.json()['violated-policies'], ['total-hour'])
-      assert.match(answers[0]!.field('ratelimit') ?? '', /^"total-hour";r=5;t=\d+$/)
-    })
-
-    test('case 28: an exempt network is free of everything, at once and one after the other; nothing is counted', async () => {
-      const server = await at.start({ toml: tomlOf({ exempt: '"127.0.45.0/28", "2001:db8::/32"' }), env: manyConnections })
-      const from = '127.0.45.15'
-      assert.deepEqual(statuses(await atOnce(server, 50, { from })), { 200: 50 })
-      const answers = await several(server, 10, { from, target: '/nowhere' })
-      assert.deepEqual(statuses(answers), { 404: 10 })
-      for (const answer of answers) assert.equal(answer.field('ratelimit'), undefined)
-      assert.deepEqual(statuses(await several(server, 4, { from: '127.0.45.16' })), { 200: 3, 429: 1 }, 'the address behind it')
-
-      await reloadWith(server, tomlOf({ exempt: '"2001:db8::/32"' }))
-      const [counted] = await several(server, 1, { from })
-      assert.equal(remaining(counted!, 'hour'), 2, 'the first that counts')
-      assert.equal(remaining((await several(server, 1, { from, target: '/nowhere' }))[0]!, 'total-hour'), 4)
-    })
-
-    test('case 28: an exempt key is free, of total too: who shares its address has all of it', async () => {
-      const server = await at.start({ toml: tomlOf({}) })
-      const id = server.key().split('_')[1]!
-      await reloadWith(server, tomlOf({ keys: `${id} = "exempt"` }))
-      const from = '127.0.47.1'
-      const fields = { Authorization: `Bearer ${server.key()}` }
-      assert.deepEqual(statuses(await several(server, 20, { from, fields })), { 200: 20 })
-      const [counted] = await several(server, 1, { from, target: '/nowhere' })
-      assert.equal(remaining(counted!, 'total-hour'), 5)
-
-      // A key that only looks like it is none.
-      const forged = { Authorization: `Bearer fg_${id}_${'a'.repeat(server.key().length - 16)}` }
-      assert.deepEqual(statuses(await several(server, 6, { from, fields: forged })), { 401: 5, 429: 1 })
-    })
-
-    // `total` is asked before it is known whose key it is, and given back behind it. Asking the other way round would let anybody look up
-    // keys for free. So an address that others have used up refuses an exempt key too: only a network can be freed of `total` for good.
-    test('case 28: what is asked before a key is known still holds for an exempt one', async () => {
-      const server = await at.start({ toml: tomlOf({}), env: manyConnections })
-      await reloadWith(server, tomlOf({ keys: `${server.key().split('_')[1]!} = "exempt"` }))
-      const fields = { Authorization: `Bearer ${server.key()}` }
-      await several(server, 7, { from: '127.0.48.2', target: '/nowhere' })
-      assert.deepEqual(statuses(await several(server, 1, { from: '127.0.48.2', fields })), { 429: 1 })
-    })
-
-    test('case 28: User-Agent or any other field exempts nobody', async () => {
-      const server = await at.start({ toml: tomlOf({ exempt: '"127.0.45.0/28"', total: '1000 per hour' }) })
-      const from = '127.0.49.1'
-      assert.deepEqual(statuses(await several(server, 4, { from })), { 200: 3, 429: 1 })
-      for (const fields of pretences) {
-        const answer = await ask(server, { target: limited, from, fields })
-        assert.equal(answer.status, 429, JSON.stringify(fields))
-        assert.equal(remaining(answer, 'hour'), 0)
-      }
-    })
+inEachLimitPlace((at) => {
+  test('case 28: an exempt route has no quota of its own; what it gets counts in total all the same', async () => {
+    const server = await at().start({ toml: tomlOf({ route: '"exempt"' }) })
+    const answers = await several(server, 8, { from: '127.0.46.1' })
+    assert.deepEqual(statuses(answers), { 200: 6, 429: 2 })
+    assert.deepEqual(answers[6]!.json()['violated-policies'], ['total-hour'])
+    assert.match(answers[0]!.field('ratelimit') ?? '', /^"total-hour";r=5;t=\d+$/)
   })
-}
+
+  test('case 28: an exempt network is free of everything, at once and one after the other; nothing is counted', async () => {
+    const server = await at().start({ toml: tomlOf({ exempt: '"127.0.45.0/28", "2001:db8::/32"' }), env: manyConnections })
+    const from = '127.0.45.15'
+    assert.deepEqual(statuses(await atOnce(server, 50, { from })), { 200: 50 })
+    const answers = await several(server, 10, { from, target: '/nowhere' })
+    assert.deepEqual(statuses(answers), { 404: 10 })
+    for (const answer of answers) assert.equal(answer.field('ratelimit'), undefined)
+    assert.deepEqual(statuses(await several(server, 4, { from: '127.0.45.16' })), { 200: 3, 429: 1 }, 'the address behind it')
+
+    await reloadWith(server, tomlOf({ exempt: '"2001:db8::/32"' }))
+    const [counted] = await several(server, 1, { from })
+    assert.equal(remaining(counted!, 'hour'), 2, 'the first that counts')
+    assert.equal(remaining((await several(server, 1, { from, target: '/nowhere' }))[0]!, 'total-hour'), 4)
+  })
+
+  test('case 28: an exempt key is free, of total too: who shares its address has all of it', async () => {
+    const server = await at().start({ toml: tomlOf({}) })
+    const id = server.key().split('_')[1]!
+    await reloadWith(server, tomlOf({ keys: `${id} = "exempt"` }))
+    const from = '127.0.47.1'
+    const fields = { Authorization: `Bearer ${server.key()}` }
+    assert.deepEqual(statuses(await several(server, 20, { from, fields })), { 200: 20 })
+    const [counted] = await several(server, 1, { from, target: '/nowhere' })
+    assert.equal(remaining(counted!, 'total-hour'), 5)
+
+    // A key that only looks like it is none.
+    const forged = { Authorization: `Bearer fg_${id}_${'a'.repeat(server.key().length - 16)}` }
+    assert.deepEqual(statuses(await several(server, 6, { from, fields: forged })), { 401: 5, 429: 1 })
+  })
+
+  // `total` is asked before it is known whose key it is, and given back behind it. Asking the other way round would let anybody look up
+  // keys for free. So an address that others have used up refuses an exempt key too: only a network can be freed of `total` for good.
+  test('case 28: what is asked before a key is known still holds for an exempt one', async () => {
+    const server = await at().start({ toml: tomlOf({}), env: manyConnections })
+    await reloadWith(server, tomlOf({ keys: `${server.key().split('_')[1]!} = "exempt"` }))
+    const fields = { Authorization: `Bearer ${server.key()}` }
+    await several(server, 7, { from: '127.0.48.2', target: '/nowhere' })
+    assert.deepEqual(statuses(await several(server, 1, { from: '127.0.48.2', fields })), { 429: 1 })
+  })
+
+  test('case 28: User-Agent or any other field exempts nobody', async () => {
+    const server = await at().start({ toml: tomlOf({ exempt: '"127.0.45.0/28"', total: '1000 per hour' }) })
+    const from = '127.0.49.1'
+    assert.deepEqual(statuses(await several(server, 4, { from })), { 200: 3, 429: 1 })
+    for (const fields of pretences) {
+      const answer = await ask(server, { target: limited, from, fields })
+      assert.equal(answer.status, 429, JSON.stringify(fields))
+      assert.equal(remaining(answer, 'hour'), 0)
+    }
+  })
+})

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { after, before } from 'node:test'
 
 import { type RedisCluster, type RedisClusterOptions, startRedisCluster } from './redis-cluster.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 import { type StartOptions, startServer, type TestServer } from './server.ts'
-import { servicesMissing } from './services.ts'
+import { describeUnless, servicesMissing } from './services.ts'
 
 /** `replicas` is of a cluster; nothing is of the embedded store. */
 export type LimitPlaceOptions = Omit<RedisClusterOptions, 'password'>
@@ -100,3 +101,17 @@ export const limitPlaces: readonly LimitPlace[] = [
     open: (options = {}) => openPlace(true, openCluster(options)),
   },
 ]
+
+/** A suite for each place. `at` is that place while its tests run: opened before them, and empty then. */
+export const inEachLimitPlace = (suite: (at: () => OpenLimitPlace, place: LimitPlace) => void): void => {
+  for (const place of limitPlaces) {
+    describeUnless(place.missing, `limits counted in ${place.name}`, () => {
+      let open: OpenLimitPlace
+      before(async () => {
+        open = await place.open()
+      })
+      after(() => open[Symbol.asyncDispose]())
+      suite(() => open, place)
+    })
+  }
+}

@@ -1,4 +1,6 @@
+/* oxlint-disable no-await-in-loop -- one after the other is the point: what runs side by side measures each other */
 import type { Machine } from './machine.ts'
+import type { Options } from './options.ts'
 import { cpuSeconds, watchOthers } from './others.ts'
 import type { RunningPeer } from './peers/peer.ts'
 import { requestsPerSecond, runWrk, type WrkSummary } from './wrk.ts'
@@ -22,12 +24,7 @@ export interface Loaded {
   readonly check: (run: WrkSummary) => void
 }
 
-export async function measureCpu(
-  machine: Machine,
-  { what, running, check }: Loaded,
-  round: number,
-  seconds: number,
-): Promise<CpuMeasurement> {
+async function measureCpu(machine: Machine, { what, running, check }: Loaded, round: number, seconds: number): Promise<CpuMeasurement> {
   const { pid } = running.program
   const [others, before] = [watchOthers(), cpuSeconds(pid)]
   const run = await runWrk(machine, { port: running.port, seconds })
@@ -35,6 +32,28 @@ export async function measureCpu(
   check(run)
   const { requests, status: refused, p99Ms } = run
   return { round, what, requestsPerSecond: requestsPerSecond(run), requests, refused, cpuUs: (used / requests) * 1e6, p99Ms, othersCores }
+}
+
+const warmUpSeconds = 3
+
+/** All of them warmed up, then measured in each round one after the other, then stopped. `shown` is what the progress says of one. */
+export async function measureRounds(
+  machine: Machine,
+  all: readonly Loaded[],
+  { rounds, seconds }: Pick<Options, 'rounds' | 'seconds'>,
+  shown: (one: CpuMeasurement) => string,
+): Promise<CpuMeasurement[]> {
+  for (const one of all) await measureCpu(machine, one, 0, warmUpSeconds)
+  const measurements: CpuMeasurement[] = []
+  for (let round = 1; round <= rounds; round++) {
+    for (const each of all) {
+      const one = await measureCpu(machine, each, round, seconds)
+      measurements.push(one)
+      console.error(`round ${round}/${rounds}  ${shown(one)}  ${one.what}`)
+    }
+  }
+  for (const { running } of all) await running.program.stop()
+  return measurements
 }
 
 /** `over` / `under` of each round, so that what slows the machine for a while slows both. */

@@ -2,7 +2,7 @@
 /* Part f: what a refusal costs beside an answer, and what a client that behaves notices of a flood that is refused. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FixedRateSummary } from './fixed-rate.ts'
-import { type CpuMeasurement, type Loaded, measureCpu, ratiosOf } from './limits-cpu.ts'
+import { type CpuMeasurement, type Loaded, measureRounds, ratiosOf } from './limits-cpu.ts'
 import { type PartOutcome, row } from './limits-part.ts'
 import type { Machine } from './machine.ts'
 import type { Options } from './options.ts'
@@ -50,16 +50,7 @@ async function startAll(machine: Machine): Promise<Loaded[]> {
 
 async function refusals(machine: Machine, { rounds, seconds }: Options): Promise<CpuMeasurement[]> {
   const all = await startAll(machine)
-  for (const one of all) await measureCpu(machine, one, 0, warmUpSeconds)
-  const measurements: CpuMeasurement[] = []
-  for (let round = 1; round <= rounds; round++) {
-    for (const each of all) {
-      const one = await measureCpu(machine, each, round, seconds)
-      measurements.push(one)
-      console.error(`round ${round}/${rounds}  ${one.cpuUs.toFixed(1).padStart(6)} µs of CPU  ${one.what}`)
-    }
-  }
-  for (const { running } of all) await running.program.stop()
+  const measurements = await measureRounds(machine, all, { rounds, seconds }, ({ cpuUs }) => `${cpuUs.toFixed(1).padStart(6)} µs of CPU`)
   return measurements
 }
 

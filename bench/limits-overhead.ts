@@ -1,6 +1,6 @@
 /* oxlint-disable no-await-in-loop -- one after the other is the point: what runs side by side measures each other */
 /* Part b: what is left of the requests per second of a server without limits when it has some. */
-import { type CpuMeasurement, type Loaded, measureCpu, ratiosOf } from './limits-cpu.ts'
+import { type CpuMeasurement, type Loaded, measureRounds, ratiosOf } from './limits-cpu.ts'
 import { type PartOutcome, row } from './limits-part.ts'
 import type { Machine } from './machine.ts'
 import type { Options } from './options.ts'
@@ -11,7 +11,6 @@ import { goal, whole } from './report.ts'
 import { median } from './stats.ts'
 import { connections, refuseFailures } from './wrk.ts'
 
-const warmUpSeconds = 3
 const atLeast = 0.95
 
 export async function overhead(machine: Machine, { rounds, seconds }: Options): Promise<PartOutcome> {
@@ -20,16 +19,12 @@ export async function overhead(machine: Machine, { rounds, seconds }: Options): 
     const { title: what } = peer
     all.push({ what, running: await peer.start(machine), check: (run) => refuseFailures(what, run) })
   }
-  for (const one of all) await measureCpu(machine, one, 0, warmUpSeconds)
-  const measurements: CpuMeasurement[] = []
-  for (let round = 1; round <= rounds; round++) {
-    for (const each of all) {
-      const one = await measureCpu(machine, each, round, seconds)
-      measurements.push(one)
-      console.error(`round ${round}/${rounds}  ${whole(one.requestsPerSecond).padStart(8)} requests/s  ${one.what}`)
-    }
-  }
-  for (const { running } of all) await running.program.stop()
+  const measurements = await measureRounds(
+    machine,
+    all,
+    { rounds, seconds },
+    ({ requestsPerSecond: speed }) => `${whole(speed).padStart(8)} requests/s`,
+  )
   const of = (title: string): CpuMeasurement[] => measurements.filter(({ what }) => what === title)
   const speeds = (title: string): number[] => ratiosOf(measurements, title, bare.title, (one) => one.requestsPerSecond)
   return {

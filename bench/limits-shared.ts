@@ -1,6 +1,6 @@
 /* oxlint-disable no-await-in-loop -- one after the other is the point: what runs side by side measures each other */
 /* Part e: what counting in Redis costs the program that counts, beside counting in its own memory. */
-import { type CpuMeasurement, type Loaded, measureCpu, ratiosOf } from './limits-cpu.ts'
+import { type CpuMeasurement, type Loaded, measureRounds, ratiosOf } from './limits-cpu.ts'
 import { absentPart, type PartOutcome, row } from './limits-part.ts'
 import type { Machine } from './machine.ts'
 import type { Options } from './options.ts'
@@ -11,7 +11,6 @@ import { goal, whole } from './report.ts'
 import { median } from './stats.ts'
 import { connections, refuseFailures } from './wrk.ts'
 
-const warmUpSeconds = 3
 const cpuAtMost = 2.5
 const throughputAtLeast = 0.3
 
@@ -60,17 +59,12 @@ export async function shared(machine: Machine, { rounds, seconds }: Options): Pr
   const missing = redisMissing()
   if (missing !== undefined) return absentPart('Redis', missing)
   const all = await startAll(machine)
-  for (const one of all) await measureCpu(machine, one, 0, warmUpSeconds)
-  const measurements: CpuMeasurement[] = []
-  for (let round = 1; round <= rounds; round++) {
-    for (const each of all) {
-      const one = await measureCpu(machine, each, round, seconds)
-      measurements.push(one)
-      const speed = whole(one.requestsPerSecond).padStart(8)
-      console.error(`round ${round}/${rounds}  ${speed} requests/s  ${one.cpuUs.toFixed(1).padStart(6)} µs  ${one.what}`)
-    }
-  }
-  for (const { running } of all) await running.program.stop()
+  const measurements = await measureRounds(
+    machine,
+    all,
+    { rounds, seconds },
+    ({ cpuUs, requestsPerSecond: speed }) => `${whole(speed).padStart(8)} requests/s  ${cpuUs.toFixed(1).padStart(6)} µs`,
+  )
   const cpu = ratiosOf(measurements, besideServer, inMemory, (one) => one.cpuUs)
   const speed = ratiosOf(measurements, besideServer, inMemory, (one) => one.requestsPerSecond)
   const elsewhere = ratiosOf(measurements, besideLoad, inMemory, (one) => one.requestsPerSecond)

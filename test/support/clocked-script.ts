@@ -6,6 +6,7 @@ import { createClient, RESP_TYPES } from 'redis'
 import { RedisPlanner, readDecision, receiptOf } from '../../src/layers/rate-limit/redis/plan.ts'
 import { limiterScript } from '../../src/layers/rate-limit/redis/script.ts'
 import type { Decision, Quota } from '../../src/layers/rate-limit/store.ts'
+import { startRedis } from './redis.ts'
 
 /** The limiter's script on a real server, with a clock in the hands of the test: whole microseconds. */
 export interface ClockedScript extends AsyncDisposable {
@@ -24,6 +25,19 @@ const clockLine = "local TIME = redis.call('TIME')"
  * All keys are `id` and, for the wider prefix, `id` with `-wider`. They end by the server's own clock, which does not wait for the test's:
  * so only where `ends` says so.
  */
+/** On a Redis of its own, which ends with it. */
+export const startClockedScript = async (): Promise<ClockedScript & { readonly url: string }> => {
+  const redis = await startRedis()
+  const script = await openClockedScript(redis.url, { ends: false })
+  const closeScript = script[Symbol.asyncDispose].bind(script)
+  const dispose = async (): Promise<void> => {
+    await closeScript()
+    await redis[Symbol.asyncDispose]()
+  }
+  // The script itself, for its clock is set on it.
+  return Object.assign(script, { url: redis.url, [Symbol.asyncDispose]: dispose })
+}
+
 export const openClockedScript = async (url: string, { ends }: { ends: boolean }): Promise<ClockedScript> => {
   assert.equal(limiterScript.split(clockLine).length, 2, 'the script reads its clock in exactly one line')
   const clock = `clock ${randomUUID()}`

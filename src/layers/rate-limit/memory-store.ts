@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
+import { checkQuotas } from './check-quotas.ts'
 import { allowing, describing, epsilonMs, inspect, refusing } from './memory/decide.ts'
 import { randomlyKeyedHash } from './memory/keyed-hash.ts'
 import { type Plan, Planner } from './memory/quota-plan.ts'
@@ -130,8 +131,7 @@ class SlidingWindows implements MemoryStore {
   }
 
   #plan(quotas: readonly Quota[]): PlannedQuotas {
-    const twin = quotas.find(({ scope }, i) => quotas.findIndex((other) => other.scope === scope) !== i)
-    if (twin !== undefined) throw new RangeError(`two quotas of one decision share the scope "${twin.scope}"`)
+    checkQuotas(quotas)
     const all = quotas.map((quota) => this.#planner.plan(quota))
     const planned = { all, own: all.filter((_, i) => quotas[i]?.of !== 'wider') }
     this.#plans.set(quotas, planned)

@@ -95,7 +95,6 @@ export class Planner {
   }
 
   #build(quota: Quota): Plan {
-    for (const window of quota.windows) assertWindow(quota.scope, window)
     const scope = this.#scope(quota.scope)
     const isWider = quota.of === 'wider'
     const logs = new Map<LogKind, OpenLog>()
@@ -171,13 +170,4 @@ const rateOf = ({ limit, windowMs, burst, maxDelayMs = 0 }: Window): typeof noRa
   if (burst === undefined) return noRate
   const intervalMs = windowMs / limit
   return { intervalMs, burstMs: burst * intervalMs, aheadMs: burst * intervalMs + maxDelayMs }
-}
-
-const assertWindow = (scope: string, { name, limit, windowMs, burst = 1, maxDelayMs = 0 }: Window): void => {
-  if (!Number.isSafeInteger(limit) || limit < 1 || !Number.isFinite(windowMs) || windowMs <= 0)
-    throw new RangeError(`window "${name}" of "${scope}" needs a whole limit and a length above 0, not ${limit} in ${windowMs} ms`)
-  if (!Number.isSafeInteger(burst) || burst < 1 || !Number.isFinite(maxDelayMs) || maxDelayMs < 0)
-    throw new RangeError(
-      `rate "${name}" of "${scope}" needs a whole burst above 0 and a delay of 0 ms or more, not ${burst} and ${maxDelayMs}`,
-    )
 }

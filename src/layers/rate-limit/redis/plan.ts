@@ -1,3 +1,4 @@
+import { checkQuotas } from '../check-quotas.ts'
 import type { Decision, Quota, Window, WindowState } from '../store.ts'
 
 /** What the script must know of a set of quotas, encoded once; see script.ts, which says the same in Lua. */
@@ -37,8 +38,7 @@ export class RedisPlanner {
     const plans = withWider ? this.#all : this.#own
     let plan = plans.get(quotas)
     if (plan === undefined) {
-      const twin = quotas.find(({ scope }, i) => quotas.findIndex((other) => other.scope === scope) !== i)
-      if (twin !== undefined) throw new RangeError(`two quotas of one decision share the scope "${twin.scope}"`)
+      checkQuotas(quotas)
       plan = buildPlan(withWider ? quotas : quotas.filter(({ of }) => of !== 'wider'))
       plans.set(quotas, plan)
     }
@@ -48,13 +48,12 @@ export class RedisPlanner {
 
 const buildPlan = (quotas: readonly Quota[]): RedisPlan => {
   const hasWider = quotas.some(({ of }) => of === 'wider')
-  const windows = quotas.flatMap((quota) => quota.windows.map((window) => plannedWindow(quota.scope, window)))
+  const windows = quotas.flatMap((quota) => quota.windows.map((window) => plannedWindow(window)))
   const encoded = encode([hasWider ? 2 : 1, quotas.map(encodable)])
   return { quotas, encoded, hasWider, windows, hasRates: windows.some(({ intervalUs }) => intervalUs > 0) }
 }
 
-const plannedWindow = (scope: string, window: Window): PlannedWindow => {
-  assertWindow(scope, window)
+const plannedWindow = (window: Window): PlannedWindow => {
   const { limit, windowMs, burst, maxDelayMs = 0 } = window
   if (burst === undefined) return { window, intervalUs: 0, burstUs: 0, aheadUs: 0 }
   const intervalUs = (windowMs * 1000) / limit
@@ -79,7 +78,7 @@ const encodable = (quota: Quota): Encodable => {
   }
   let longestUs = 0
   const windows = quota.windows.map((window): Encodable => {
-    const { intervalUs, aheadUs } = plannedWindow(quota.scope, window)
+    const { intervalUs, aheadUs } = plannedWindow(window)
     const lengthUs = Math.ceil(window.windowMs * 1000)
     // A unit that is counted with others of its sixtieth counts for up to so much longer.
     longestUs = Math.max(longestUs, intervalUs > 0 ? aheadUs : lengthUs + lengthUs / 60)
@@ -97,15 +96,6 @@ const shapeOf = (logs: readonly Log[]): Buffer => {
     shape.writeDoubleLE(lengthUs, 2 + i * 9)
   }
   return shape
-}
-
-const assertWindow = (scope: string, { name, limit, windowMs, burst = 1, maxDelayMs = 0 }: Window): void => {
-  if (!Number.isSafeInteger(limit) || limit < 1 || !Number.isFinite(windowMs) || windowMs <= 0)
-    throw new RangeError(`window "${name}" of "${scope}" needs a whole limit and a length above 0, not ${limit} in ${windowMs} ms`)
-  if (!Number.isSafeInteger(burst) || burst < 1 || !Number.isFinite(maxDelayMs) || maxDelayMs < 0)
-    throw new RangeError(
-      `rate "${name}" of "${scope}" needs a whole burst above 0 and a delay of 0 ms or more, not ${burst} and ${maxDelayMs}`,
-    )
 }
 
 type Encodable = number | string | Buffer | readonly Encodable[]

@@ -3,8 +3,7 @@ import { after, before, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { type ClockedScript, openClockedScript } from '../../../../test/support/clocked-script.ts'
-import { type RedisServer, startRedis } from '../../../../test/support/redis.ts'
+import { startClockedScript } from '../../../../test/support/clocked-script.ts'
 import { describeUnless, servicesMissing } from '../../../../test/support/services.ts'
 import type { Decision, Quota, Window } from '../store.ts'
 
@@ -181,16 +180,11 @@ let ids = 0
 const newId = (): string => `client ${ids++}`
 
 describeUnless(servicesMissing('redis'), 'the script in Redis', () => {
-  let redis: RedisServer
-  let script: ClockedScript
+  let script: Awaited<ReturnType<typeof startClockedScript>>
   before(async () => {
-    redis = await startRedis()
-    script = await openClockedScript(redis.url, { ends: false })
+    script = await startClockedScript()
   })
-  after(async () => {
-    await script[Symbol.asyncDispose]()
-    await redis[Symbol.asyncDispose]()
-  })
+  after(() => script[Symbol.asyncDispose]())
 
   test('decides as the slow model does, for any windows, rates, costs, pauses and refunds', async () => {
     await fc.assert(

@@ -3,8 +3,7 @@ import { after, before, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { type ClockedScript, openClockedScript } from '../../../../test/support/clocked-script.ts'
-import { type RedisServer, startRedis } from '../../../../test/support/redis.ts'
+import { openClockedScript, startClockedScript } from '../../../../test/support/clocked-script.ts'
 import { describeUnless, servicesMissing } from '../../../../test/support/services.ts'
 import type { Quota, Window } from '../store.ts'
 
@@ -21,16 +20,11 @@ const pace = (limit: number): readonly Quota[] => [
 ]
 
 describeUnless(servicesMissing('redis'), 'what the script keeps in Redis', () => {
-  let redis: RedisServer
-  let script: ClockedScript
+  let script: Awaited<ReturnType<typeof startClockedScript>>
   before(async () => {
-    redis = await startRedis()
-    script = await openClockedScript(redis.url, { ends: false })
+    script = await startClockedScript()
   })
-  after(async () => {
-    await script[Symbol.asyncDispose]()
-    await redis[Symbol.asyncDispose]()
-  })
+  after(() => script[Symbol.asyncDispose]())
 
   test('what was counted survives every change of the limits, there and back', async () => {
     const numbers = [
@@ -141,7 +135,7 @@ describeUnless(servicesMissing('redis'), 'what the script keeps in Redis', () =>
   })
 
   test('a client takes no more memory than the documentation says, and none once its longest window is over', async () => {
-    await using ending = await openClockedScript(redis.url, { ends: true })
+    await using ending = await openClockedScript(script.url, { ends: true })
     const cases = [
       { quotas: quota([200, day], [50, day / 24]), units: 1, most: 200 },
       { quotas: quota([200, day], [200, day / 24]), units: 200, most: 2300 },
@@ -162,7 +156,7 @@ describeUnless(servicesMissing('redis'), 'what the script keeps in Redis', () =>
   })
 
   test('a scope with short windows does not end what one with long windows has counted', async () => {
-    await using ending = await openClockedScript(redis.url, { ends: true })
+    await using ending = await openClockedScript(script.url, { ends: true })
     const id = newId()
     const short: readonly Quota[] = [{ scope: 'short', windows: [{ name: 'short', limit: 5, windowMs: 10 }] }]
     await ending.consume(id, quota([5, day]), 1)

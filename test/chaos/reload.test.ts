@@ -27,10 +27,13 @@ const newFilm = (server: TestServer): Buffer => {
   return requestBytes({ target: '/add_film', method: 'POST', fields, body: '{"name":"slow"}' })
 }
 
-/** Takes its slot, and its answer comes only with the rest of its body. */
+/** It has its slot, as the answer to 100-continue says; the other comes only with the rest of its body. */
 const openSlow = async (server: TestServer) => {
   const connection = await openConnection(server.port)
-  connection.send(newFilm(server).subarray(0, -3).toString('latin1'))
+  const [head = '', body = ''] = newFilm(server).toString('latin1').split('\r\n\r\n')
+  connection.send(`${head}\r\nExpect: 100-continue\r\n\r\n`)
+  assert.match((await connection.answer()).text, /^HTTP\/1\.1 100 /)
+  connection.send(body.slice(0, -3))
   return connection
 }
 

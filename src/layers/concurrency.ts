@@ -41,7 +41,8 @@ export const concurrency: FastifyPluginCallback<ConcurrencyOptions> = wholeServe
 /** One identity with requests in flight. */
 interface Holder {
   readonly identity: string
-  readonly site: Holder | undefined
+  /** The same for as long as requests are in flight. */
+  site: Holder | undefined
   inFlight: number
 }
 
@@ -75,7 +76,10 @@ const createHook = ({ limits, observe, identityOf, onRefused }: ConcurrencyOptio
   }
 }
 
-/** Holds an entry for each identity with requests in flight and for no other. */
+/** Entries beyond those with requests in flight: to make and remove one for each request takes longer than all the rest of this. */
+const mostIdle = 1024
+
+/** Holds an entry for each identity with requests in flight and for a few others. */
 const createSlots = () => {
   // On the response itself, so that one listener serves all: a closure or a map entry for each request costs more.
   const slot = Symbol('concurrency slot')
@@ -85,23 +89,28 @@ const createSlots = () => {
   const holders = new Map<string, Holder>()
   let inFlight = 0
 
-  const holderOf = (identity: string, site: Holder | undefined): Holder => holders.get(identity) ?? { identity, site, inFlight: 0 }
+  const holderOf = (identity: string, site: Holder | undefined): Holder =>
+    holders.get(identity) ?? addHolder({ identity, site, inFlight: 0 })
 
-  const hold = (holder: Holder): void => {
-    if (holder.inFlight++ === 0) holders.set(holder.identity, holder)
+  const addHolder = (holder: Holder): Holder => {
+    holders.set(holder.identity, holder)
+    return holder
   }
 
-  const letGo = (holder: Holder): void => {
-    if (--holder.inFlight === 0) holders.delete(holder.identity)
+  const forgetIdle = (): void => {
+    for (const { identity, inFlight: own } of holders.values()) if (own === 0) holders.delete(identity)
   }
 
   const take = (raw: ServerResponse & Holding, identity: string, network: string | undefined, { perClient, total }: ConcurrencyLimits) => {
+    // Before those that are about to be used are looked up.
+    if (holders.size >= mostIdle + 2 * inFlight) forgetIdle()
     const site = network === undefined ? undefined : holderOf(network, undefined)
     const holder = holderOf(identity, site)
     if (holder.inFlight >= perClient || (site !== undefined && site.inFlight >= perClient * siteFactor)) return 'identity full'
     if (inFlight >= total) return 'all full'
-    hold(holder)
-    if (site !== undefined) hold(site)
+    // An idle one may have been of a site that was forgotten since.
+    if (holder.inFlight++ === 0) holder.site = site
+    if (site !== undefined) site.inFlight++
     inFlight++
     raw[slot] = holder
     return 'taken'
@@ -111,8 +120,8 @@ const createSlots = () => {
     const holder = this[slot]
     if (holder === undefined) return
     this[slot] = undefined
-    letGo(holder)
-    if (holder.site !== undefined) letGo(holder.site)
+    holder.inFlight--
+    if (holder.site !== undefined) holder.site.inFlight--
     inFlight--
   }
 

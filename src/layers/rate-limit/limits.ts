@@ -23,14 +23,12 @@ declare module 'fastify' {
 
 /** The network is only asked for by who counts by it. */
 class ClientIdentity implements Identity {
+  readonly id: string
   readonly #client: Client
 
   constructor(client: Client) {
+    this.id = client.prefix
     this.#client = client
-  }
-
-  get id(): string {
-    return this.#client.prefix
   }
 
   get wider(): string | undefined {

@@ -37,12 +37,14 @@ const debtMs = ({ log, aheadMs }: PlannedWindow, nowMs: number): number =>
 export const allowing = (plans: readonly Plan[], cost: number, nowMs: number): Decision => {
   const states: WindowState[] = []
   let delayMs = 0
+  let hasRates = false
   for (const { windows } of plans) {
     for (const planned of windows) {
       const { window, log, first, used, intervalMs } = planned
       if (intervalMs > 0) {
         const debt = used + cost * intervalMs
         states.push(rateState(planned, debt))
+        hasRates = true
         if (debt - planned.burstMs > epsilonMs) delayMs = Math.max(delayMs, debt - planned.burstMs)
         continue
       }
@@ -51,7 +53,7 @@ export const allowing = (plans: readonly Plan[], cost: number, nowMs: number): D
       states.push({ window, remaining: window.limit - used - cost, resetMs })
     }
   }
-  return { allowed: true, states, violated: [], retryAfterMs: 0, delayMs, at: nowMs, arrivals: arrivalsOf(plans) }
+  return { allowed: true, states, violated: [], retryAfterMs: 0, delayMs, at: nowMs, arrivals: hasRates ? arrivalsOf(plans) : undefined }
 }
 
 export const refusing = (plans: readonly Plan[], cost: number, nowMs: number): Decision => {
@@ -91,10 +93,8 @@ const rateState = ({ window, intervalMs, aheadMs }: PlannedWindow, debt: number)
   return { window, remaining, resetMs: Math.min(resetMs, debt) }
 }
 
-const arrivalsOf = (plans: readonly Plan[]): number[] | undefined => {
-  if (!plans.some(({ hasRates }) => hasRates)) return undefined
-  return plans.flatMap(({ windows }) => windows.map(({ intervalMs, log }) => (intervalMs > 0 ? log.arrival : NaN)))
-}
+const arrivalsOf = (plans: readonly Plan[]): number[] =>
+  plans.flatMap(({ windows }) => windows.map(({ intervalMs, log }) => (intervalMs > 0 ? log.arrival : NaN)))
 
 const leavesInMs = ({ window, log }: PlannedWindow, entry: number, nowMs: number): number => window.windowMs - (nowMs - log.momentAt(entry))
 

@@ -50,7 +50,6 @@ export interface Plan {
   readonly logs: readonly OpenLog[]
   /** In the order of the quota. */
   readonly windows: readonly PlannedWindow[]
-  readonly hasRates: boolean
   readonly scope: Scope
 }
 
@@ -105,10 +104,9 @@ export class Planner {
       logs.set(kind, log)
       return { window, log: log.view, ...rateOf(window), first: 0, used: 0 }
     })
-    const hasRates = windows.some(({ intervalMs }) => intervalMs > 0)
     const tag = tagOf(scope, quota.windows, logs.keys())
     for (const log of logs.values()) if (!log.kind.isRate) log.tag = tag
-    return { logs: [...logs.values()], windows, hasRates, scope }
+    return { logs: [...logs.values()], windows, scope }
   }
 
   #openLog(kind: LogKind, isWider: boolean): OpenLog {

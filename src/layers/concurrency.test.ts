@@ -10,6 +10,7 @@ import { openConnection } from '../../test/support/connection.ts'
 import { eventually } from '../../test/support/deadline.ts'
 import { Problem } from '../core/errors.ts'
 import type { SecurityEvent } from '../core/events.ts'
+import type { Client } from '../core/request.ts'
 import { concurrency, type ConcurrencyOptions } from './concurrency.ts'
 import { problems } from './problems.ts'
 
@@ -19,7 +20,10 @@ const refusing = (_request: FastifyRequest, _reply: FastifyReply, next: (error: 
   next(new Problem('forbidden', { detail: 'No.' }))
 
 /** An application whose /slow is answered when the test says so. Clients name themselves. */
-const openApp = async (limits: { perClient: number; total: number }, options: Partial<ConcurrencyOptions> = {}) => {
+const openApp = async (
+  limits: { perClient: number; total: number },
+  { clientOf, ...options }: Partial<ConcurrencyOptions> & { clientOf?: (name: string) => Client } = {},
+) => {
   const app = Fastify()
   const events: SecurityEvent[] = []
   const refused: string[] = []
@@ -27,10 +31,11 @@ const openApp = async (limits: { perClient: number; total: number }, options: Pa
   const beforehand = { hold: undefined as Promise<void> | undefined }
   await app.register(problems, { observe: () => undefined })
   app.addHook('onRequest', async () => beforehand.hold)
+  if (clientOf !== undefined) app.addHook('onRequest', async (request) => void (request.client = clientOf(name(request))))
   await app.register(concurrency, {
     limits: () => limits,
     observe: (event) => void events.push(event),
-    identityOf: name,
+    ...(clientOf === undefined ? { identityOf: name } : {}),
     onRefused: (request) => void refused.push(request.url),
     ...options,
   })
@@ -202,4 +207,38 @@ test('whatever happens in whatever order, each slot is free again exactly once',
     }),
     { numRuns: 15 },
   )
+})
+
+test('attack: thousands of names in turn make nobody in flight forgotten, and free no slot', async () => {
+  await using app = await openApp({ perClient: 2, total: 10_000 })
+  await app.hold('a', 'victim')
+  const many = Array.from({ length: 3000 }, (_, i) => `GET /quick HTTP/1.1\r\nHost: x\r\nX-Client: other-${i}\r\n\r\n`)
+  const connection = await openConnection(app.port)
+  for (const one of many) {
+    connection.send(one)
+    assert.equal((await connection.answer()).status, 200)
+  }
+  await app.hold('b', 'victim')
+  assert.equal((await app.quick('victim')).status, 429)
+  for (const id of ['a', 'b']) app.answer(id)
+  await app.assertFree(2, 'victim')
+  await app.assertFree(2, 'other-0')
+})
+
+const clientNamed = (text: string): Client => ({
+  address: `${text}1`,
+  prefix: `${text}/64`,
+  network: text.startsWith('2001:db8:') ? '2001:db8::/48' : `${text}/48`,
+})
+
+test('attack: a site whose idle clients were forgotten in between still counts all of its clients together', async () => {
+  const limits = { perClient: 1, total: 10_000 }
+  await using app = await openApp(limits, { clientOf: clientNamed })
+  // One client of the site is idle, and known, when the site itself is forgotten and made anew.
+  assert.equal((await app.quick('2001:db8:0:1::')).status, 200)
+  for (let i = 0; i < 1100; i++) assert.equal((await app.quick(`2001:dead:${i.toString(16)}::`)).status, 200)
+  for (let i = 1; i <= 32; i++) await app.hold(`s${i}`, `2001:db8:0:${i.toString(16)}::`)
+  assert.equal((await app.quick('2001:db8:0:ff::')).status, 429)
+  for (let i = 1; i <= 32; i++) app.answer(`s${i}`)
+  await eventually(5000, 'the slots of the site are free', async () => (await app.quick('2001:db8:0:ff::')).status === 200)
 })

@@ -9,6 +9,7 @@ import type { CheckLimits } from './config/tables.ts'
 import { readToml, type Setting, type Settings } from './config/toml-file.ts'
 
 export { describeConfig } from './config/describe.ts'
+export { parseDuration } from './config/duration.ts'
 export { ConfigError, formatConfigErrors } from './config/errors.ts'
 export type { Config } from './config/keys.ts'
 export { isLoopback } from './config/networks.ts'
@@ -107,7 +108,13 @@ function checkOf({ section, member }: Field): ((value: unknown) => string | unde
   return (bySection[section] as Readonly<Record<string, (value: unknown) => string | undefined>> | undefined)?.[member]
 }
 
-const limitKeys: readonly KeyName[] = ['limits.default', 'limits.authenticated', 'limits.total']
+const limitKeys: readonly KeyName[] = [
+  'limits.default',
+  'limits.authenticated',
+  'limits.total',
+  'auth.login_failures',
+  'auth.account_failures',
+]
 
 function checkLimitKeys(settings: ReadonlyMap<string, Setting>, check: CheckLimits, report: Report): void {
   for (const key of limitKeys) {

@@ -1,4 +1,5 @@
 import { databaseUrlMistake } from './database-url.ts'
+import { parseDuration } from './duration.ts'
 import type { ConfigMistake } from './errors.ts'
 import type { Checks, Config, KeyName } from './keys.ts'
 import { cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
@@ -42,12 +43,38 @@ function secretsKey(key: string): string | undefined {
   return undefined
 }
 
+const duration =
+  (leastText: string, mostText: string) =>
+  (text: string): string | undefined => {
+    const [ms = NaN, least = 0, most = 0] = [text, leastText, mostText].map(parseDuration)
+    return ms >= least && ms <= most ? undefined : `must be a duration such as 90s, 5m, 12h or 30d, from ${leastText} to ${mostText}`
+  }
+
+/** Of tokens: without it anybody's tokens would do. */
+const named = (text: string): string | undefined =>
+  /^[\x21-\x7e]{1,255}$|^urn:filmgate:<installation id>$/.test(text)
+    ? undefined
+    : 'must not be empty, and have no spaces: it is what tokens are held against'
+
+const roleNames: readonly string[] = ['viewer', 'editor', 'moderator', 'admin']
+
+const role = (name: string): string | undefined => (roleNames.includes(name) ? undefined : `must be one of ${roleNames.join(', ')}`)
+
 export const checks: Checks = {
   server: { host: loopbackHost, public_url: publicUrl, hosts: each(hostMistake), trusted_proxies: each(cidrMistake) },
   ops: { host: loopbackHost },
   data: { dir: dataDir },
   database: { url: databaseUrlMistake },
   secrets: { key: secretsKey },
+  auth: {
+    issuer: named,
+    audience: named,
+    // A token that lives longer would be what a session is for.
+    access_token_ttl: duration('10s', '1h'),
+    session_max_age: duration('1m', '365d'),
+    session_idle: duration('1m', '365d'),
+    require_mfa_for: each(role),
+  },
   limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
 }
 
@@ -77,6 +104,13 @@ const crossChecks: readonly CrossCheck[] = [
     check: ({ database, secrets }) =>
       database.url.startsWith('postgres') && secrets.key === ''
         ? 'is PostgreSQL, which needs secrets.key, the same for all instances, or each would count voters by itself: try openssl rand -hex 32'
+        : undefined,
+  },
+  {
+    keys: ['auth.session_idle', 'auth.session_max_age'],
+    check: ({ auth: { sessionIdle, sessionMaxAge } }) =>
+      (parseDuration(sessionIdle) ?? 0) > (parseDuration(sessionMaxAge) ?? 0)
+        ? `makes auth.session_idle (${sessionIdle}) longer than auth.session_max_age (${sessionMaxAge}), which ends every session`
         : undefined,
   },
   {

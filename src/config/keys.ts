@@ -59,6 +59,18 @@ export const schema = {
     per_client: integer(20, 1, 100_000, reload),
     total: integer(2000, 1, 1_000_000, reload),
   },
+  auth: {
+    // What stands in tokens and is asked of them; the installation id follows from the master key.
+    issuer: text('urn:filmgate:<installation id>'),
+    audience: text('urn:filmgate:<installation id>'),
+    access_token_ttl: text('5m'),
+    session_max_age: text('30d'),
+    session_idle: text('14d'),
+    registration: Type.Enum(['closed', 'open'], { default: 'closed' }),
+    require_mfa_for: list(),
+    login_failures: text('10 per 15 minutes'),
+    account_failures: text('100 per hour'),
+  },
   votes: { anonymous: Type.Boolean({ default: true }) },
   log: {
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info', ...reload }),
@@ -77,7 +89,7 @@ export const throttleSchema = {
 } as const
 
 /** Of the contract, but of a later release. */
-export const laterSections: ReadonlySet<string> = new Set(['tls', 'cors', 'auth', 'monitor'])
+export const laterSections: ReadonlySet<string> = new Set(['tls', 'cors', 'monitor'])
 
 type Schema = typeof schema
 export type SectionName = keyof Schema

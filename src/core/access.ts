@@ -22,3 +22,25 @@ const accessWords: ReadonlySet<unknown> = new Set<Access>(['public', 'authentica
 export const isAccess = (value: unknown): value is Access => accessWords.has(value)
 
 export const isPermission = (value: unknown): value is Permission => (permissions as readonly unknown[]).includes(value)
+
+const viewer: readonly Permission[] = ['films:read', 'votes:write']
+const editor: readonly Permission[] = [...viewer, 'films:write']
+const moderator: readonly Permission[] = [...editor, 'films:delete', 'security:read']
+
+const rolePermissions = {
+  viewer: new Set(viewer),
+  editor: new Set(editor),
+  moderator: new Set(moderator),
+  admin: new Set(permissions),
+} as const satisfies Record<string, ReadonlySet<Permission>>
+
+export type Role = keyof typeof rolePermissions
+
+/** From the least to the most. */
+export const roles = Object.keys(rolePermissions) as readonly Role[]
+
+export const isRole = (value: unknown): value is Role => typeof value === 'string' && Object.hasOwn(rolePermissions, value)
+
+export const permissionsOf = (role: Role): ReadonlySet<Permission> => rolePermissions[role]
+
+export const allPermissions: readonly Permission[] = permissions

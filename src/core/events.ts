@@ -11,7 +11,27 @@ export type SecurityEvent =
   | { readonly event: 'sys_config_reload'; readonly ok: boolean; readonly error: string | null }
   | { readonly event: 'sys_store_failure'; readonly store: string; readonly error: string }
   | { readonly event: 'sys_store_recovered'; readonly store: string }
-  | (RequestFacts & { readonly event: 'authn_login_fail'; readonly reason: string })
+  | (RequestFacts & { readonly event: 'authn_login_fail'; readonly reason: string; readonly subject?: string | null })
+  /** No further guess is looked at for a while: of a client, of a client for one account, or of one account. */
+  | (RequestFacts & { readonly event: 'authn_login_fail_max'; readonly limit: string })
+  | (RequestFacts & { readonly event: 'authn_login_lock'; readonly subject: string; readonly reason: string })
+  | (RequestFacts & { readonly event: 'authn_login_success'; readonly subject: string; readonly methods: readonly string[] })
+  | (RequestFacts & {
+      readonly event: 'authn_token_created' | 'authn_token_revoked'
+      readonly subject: string
+      readonly credential: string
+    })
+  | (RequestFacts & { readonly event: 'authn_token_reuse'; readonly subject: string; readonly session: string })
+  | (RequestFacts & { readonly event: 'authn_password_change'; readonly subject: string })
+  | (RequestFacts & { readonly event: 'session_created' | 'session_expired'; readonly subject: string; readonly session: string })
+  | (RequestFacts & { readonly event: 'user_created' | 'user_updated'; readonly subject: string; readonly by: string })
+  | (RequestFacts & {
+      readonly event: 'privilege_permissions_changed'
+      readonly subject: string
+      readonly by: string
+      readonly role: string
+    })
+  | (RequestFacts & { readonly event: 'authz_change'; readonly subject: string; readonly by: string; readonly change: string })
   | (RequestFacts & { readonly event: 'authz_fail'; readonly subject: string; readonly permission: string })
   | (RequestFacts & {
       readonly event: 'excess_rate_limit_exceeded'

@@ -1,4 +1,4 @@
-import type { Permission } from './access.ts'
+import type { Permission, Role } from './access.ts'
 
 /**
  * Where a request comes from, after trusted proxies were taken off.
@@ -15,6 +15,11 @@ export interface Client {
 /** A known caller. `subject` is who acts and whom quotas and votes belong to; `credential` names the key or session used, never its secret. */
 export interface Principal {
   readonly subject: string
+  /** `key:<id>`, `session:<id>`, or `issuer:<url>` for a token of somebody else's. */
   readonly credential: string
   readonly permissions: ReadonlySet<Permission>
+  /** Of accounts: undefined for keys that belong to nobody's account. */
+  readonly role?: Role | undefined
+  /** When the person last proved who it is, epoch milliseconds; undefined where nobody did (an API key). */
+  readonly authenticatedAt?: number | undefined
 }

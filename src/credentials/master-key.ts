@@ -4,7 +4,18 @@ import { join } from 'node:path'
 import { createSecretFile, readSecretFile } from './secret-file.ts'
 
 /** What keys are derived for; a label never changes its meaning, or what was made with it is lost. */
-export type KeyLabel = 'voter' | 'starter' | 'check' | 'limits' | 'operator'
+export type KeyLabel =
+  | 'voter'
+  | 'starter'
+  | 'check'
+  | 'limits'
+  | 'operator'
+  | 'audit'
+  | 'sealing'
+  | 'places'
+  | 'challenges'
+  | 'cursors'
+  | 'installation'
 
 export interface MasterKey {
   /** HKDF-SHA-256 (RFC 5869) of the master key: 32 bytes, another label gives an unrelated key. */

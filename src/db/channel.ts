@@ -1,7 +1,10 @@
 import type { Statement } from './unit.ts'
 
-/** What instances tell one another. `film_removed`: a film is gone, whatever was read before may still show it. */
-export type Topic = 'film_removed'
+/**
+ * What instances tell one another. `film_removed`: a film is gone, whatever was read before may still show it. `account_changed`: what
+ * accounts, sessions or keys may do has changed. `signing_keys_changed`: there are other keys for access tokens.
+ */
+export type Topic = 'film_removed' | 'account_changed' | 'signing_keys_changed'
 
 /** Between the instances that share a database; effect within a second (DESIGN: seams). */
 export interface Channel {
@@ -13,5 +16,5 @@ export interface Channel {
   readonly isUp: () => boolean
 }
 
-/** One process on a file of its own: there is nobody to tell. What another process (the command line) writes is seen when batches age. */
+/** Of a database that is not there: nobody is told anything. */
 export const silentChannel: Channel = { announce: () => [], subscribe: () => undefined, isUp: () => true }

@@ -6,6 +6,8 @@ import { type Migration, Migrator } from 'kysely/migration'
 import { DatabaseError, type DatabaseLocation } from './database.ts'
 import { films } from './migrations/0001-films.ts'
 import { installation } from './migrations/0002-installation.ts'
+import { accounts } from './migrations/0003-accounts.ts'
+import { audit } from './migrations/0004-audit.ts'
 import { explainConnectFailure } from './postgres-failure.ts'
 import { connectionOptions, loadDriver, prepareSession } from './postgres-pool.ts'
 import { parsePostgresUrl } from './postgres-url.ts'
@@ -16,6 +18,8 @@ import type { Dialect } from './unit.ts'
 const migrationsFor = (dialect: Dialect): Record<string, Migration> => ({
   '0001-films': films(dialect),
   '0002-installation': installation(dialect),
+  '0003-accounts': accounts(dialect),
+  '0004-audit': audit(dialect),
 })
 
 /** Names of migrations, oldest first. */

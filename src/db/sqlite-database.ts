@@ -2,9 +2,9 @@ import { join } from 'node:path'
 
 import { Kysely } from 'kysely'
 
-import { silentChannel } from './channel.ts'
 import type { DatabaseLocation, OpenedDialect } from './database.ts'
 import { openGroupCommit } from './group-commit.ts'
+import { openSqliteChannel } from './sqlite-channel.ts'
 import { createSqliteDialect, openConnection } from './sqlite.ts'
 
 export const sqliteFile = ({ dataDir }: DatabaseLocation): string => join(dataDir, 'filmgate.db')
@@ -13,13 +13,16 @@ export const sqliteFile = ({ dataDir }: DatabaseLocation): string => join(dataDi
 export const openSqlite = async (location: DatabaseLocation, onReadError: (error: unknown) => unknown): Promise<OpenedDialect> => {
   const file = sqliteFile(location)
   const writer = await openGroupCommit(file)
-  const reader: OpenedDialect['reader'] = new Kysely({ dialect: createSqliteDialect(openConnection(file, true), onReadError) })
+  const connection = openConnection(file, true)
+  const reader: OpenedDialect['reader'] = new Kysely({ dialect: createSqliteDialect(connection, onReadError) })
+  const channel = openSqliteChannel(connection)
   return {
     reader,
     commit: writer.commit,
-    channel: silentChannel,
+    channel,
     warnings: [],
     close: async () => {
+      channel.close()
       await reader.destroy()
       await writer.close()
     },

@@ -74,7 +74,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
   await server.register(layers.problems, { observe })
   // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
-  await server.register(layers.authorization, { observe, publicPermissions })
+  await server.register(layers.authorization, { observe, clock, publicPermissions })
   await server.register(layers.routeLimits, { store, limits, observe })
   // A request that waits or is refused here burns nothing of its route's quotas.
   const onRefused = layers.createRouteRefund(store)
@@ -135,7 +135,7 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   await server.register(layers.accessLog, listener.accessLog)
   await server.register(layers.messageChecks, listener.messageChecks)
   await server.register(layers.problems, { observe })
-  await server.register(layers.authorization, { observe, publicPermissions: new Set<never>() })
+  await server.register(layers.authorization, { observe, clock, publicPermissions: new Set<never>() })
   await server.register(layers.validation)
   opsRoutes(server, ops)
   layers.addMethodAnswers(server, routes)

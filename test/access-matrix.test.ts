@@ -241,7 +241,7 @@ test('each of these requests left one line, complete and valid', async () => {
 
 const startWith = async (route?: object) => {
   const bare = Fastify()
-  await bare.register(authorization, { observe: () => undefined, publicPermissions: new Set<never>() })
+  await bare.register(authorization, { observe: () => undefined, clock, publicPermissions: new Set<never>() })
   bare.register(async (scope) => void scope.get('/secret', route === undefined ? {} : { config: route as never }, () => 'secret'))
   await bare.ready()
   await bare.close()

@@ -43,4 +43,10 @@ export const isRole = (value: unknown): value is Role => typeof value === 'strin
 
 export const permissionsOf = (role: Role): ReadonlySet<Permission> => rolePermissions[role]
 
+const none: ReadonlySet<Permission> = new Set()
+
+/** What a role may do by a proof of that strength: nothing of its own where it must have a second factor and had none. */
+export const effectivePermissions = (role: Role, { mfa, mfaRequired }: { mfa: boolean; mfaRequired: boolean }): ReadonlySet<Permission> =>
+  mfaRequired && !mfa ? none : permissionsOf(role)
+
 export const allPermissions: readonly Permission[] = permissions

@@ -1,6 +1,7 @@
-import type { FastifyPluginCallback, onRequestHookHandler, RouteOptions } from 'fastify'
+import type { FastifyPluginCallback, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 
 import { type Access, isAccess, type Permission } from '../core/access.ts'
+import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { wholeServer } from '../core/plugin.ts'
@@ -10,46 +11,79 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call the route. Every route must say; the start fails where one does not. */
     access?: Access
+    /** Only for those who proved who they are just now (OWASP ASVS 5.0 7.5.1): whoever finds an open browser cannot take the account over. */
+    freshLogin?: true
   }
 }
 
 export interface AuthorizationOptions {
   readonly observe: Observe
+  readonly clock: Pick<Clock, 'epochMs'>
   /** What everybody may do, known or not. */
   readonly publicPermissions: ReadonlySet<Permission>
+  /** How long a login is fresh; default 300 s. */
+  readonly freshForMs?: number
 }
 
 /** Step 8, second half: closed by default. A route without `access` is a programming error that must not reach a client. */
 export const authorization: FastifyPluginCallback<AuthorizationOptions> = wholeServer('authorization', (app, options, done) => {
+  const { publicPermissions, freshForMs = 300_000 } = options
   app.addHook('onRoute', (route) => {
     const access = requiredAccess(route)
-    if (access === 'public' || options.publicPermissions.has(access as Permission)) return
-    route.onRequest = [route.onRequest ?? [], createGuard(access, options.observe)].flat()
+    const isOpen = access === 'public' || publicPermissions.has(access as Permission)
+    if (isOpen && route.config?.freshLogin === true)
+      throw new Error(`route ${String(route.method)} ${route.url} is open: nobody has to log in for it`)
+    if (isOpen) return
+    const guards = [createGuard(access, options), ...(route.config?.freshLogin === true ? [createFreshGuard(freshForMs, options)] : [])]
+    route.onRequest = [route.onRequest ?? [], guards].flat()
   })
   done()
 })
 
+const principalOf = (request: FastifyRequest): Principal | null => (request as { principal?: Principal | null }).principal ?? null
+
 /** A hook of each guarded route alone, so that public routes pay nothing. */
-const createGuard =
-  (access: Exclude<Access, 'public'>, observe: Observe): onRequestHookHandler =>
-  (request, _reply, next) => {
-    const principal = (request as { principal?: Principal | null }).principal ?? null
+const createGuard = (access: Exclude<Access, 'public'>, { observe }: AuthorizationOptions): onRequestHookHandler => {
+  const lacking = new Problem('forbidden', {
+    detail: `These credentials do not carry the permission ${access}.`,
+    // RFC 6750 section 3.1.
+    headers: { 'www-authenticate': `Bearer realm="filmgate", error="insufficient_scope", scope="${access}"` },
+  })
+  return (request, _reply, next) => {
+    const principal = principalOf(request)
     if (principal === null) next(anonymous)
     else if (access === 'authenticated' || principal.permissions.has(access)) next()
     else {
-      observe({
-        event: 'authz_fail',
-        requestId: request.id,
-        client: request.client?.prefix ?? null,
-        subject: principal.subject,
-        permission: access,
-      })
-      next(new Problem('forbidden', { detail: `These credentials do not carry the permission ${access}.` }))
+      refused(request, principal, access, observe)
+      next(lacking)
     }
   }
+}
+
+/** Behind the other guard, so that there is a principal. An API key proves nothing about who holds it now: it is never fresh. */
+const createFreshGuard = (freshForMs: number, { observe, clock }: AuthorizationOptions): onRequestHookHandler => {
+  const stale = new Problem('unauthenticated', {
+    detail: `This needs a login at most ${freshForMs / 60_000} minutes ago: log in again and repeat it with the new token.`,
+    // RFC 9470 section 3.
+    headers: {
+      'www-authenticate': `Bearer realm="filmgate", error="insufficient_user_authentication", error_description="A more recent login is required", max_age="${freshForMs / 1000}"`,
+      vary: 'Authorization',
+    },
+  })
+  return (request, _reply, next) => {
+    const principal = principalOf(request)
+    const ageMs = clock.epochMs() - (principal?.authenticatedAt ?? -Infinity)
+    if (ageMs <= freshForMs) return next()
+    if (principal !== null) refused(request, principal, 'a fresh login', observe)
+    return next(stale)
+  }
+}
+
+const refused = (request: FastifyRequest, { subject }: Principal, permission: string, observe: Observe): void =>
+  observe({ event: 'authz_fail', requestId: request.id, client: request.client?.prefix ?? null, subject, permission })
 
 const anonymous = new Problem('unauthenticated', {
-  detail: 'Send "Authorization: Bearer" with an API key.',
+  detail: 'Send "Authorization: Bearer" with an access token or an API key.',
   headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
 })
 

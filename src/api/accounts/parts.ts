@@ -107,6 +107,8 @@ export interface TokenFacts {
   readonly sessionId: string
   readonly epoch: number
   readonly authenticatedAt: number
+  /** When the session ends whatever happens, epoch milliseconds: no token lives longer. */
+  readonly notAfter: number
   readonly amr: readonly string[]
   /** For those who verify our tokens by the JWKS; this server asks its database. */
   readonly role: Role

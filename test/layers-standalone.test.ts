@@ -153,7 +153,7 @@ test('authorization with an authentication of their own', async () => {
       const permissions = new Set(request.headers['x-can'] === undefined ? [] : (['films:write'] as const))
       request.principal = request.headers['x-user'] === undefined ? null : { subject: 'bob', credential: 'x', permissions }
     })
-    await app.register(layers.authorization, { observe: unheard, publicPermissions: new Set<never>() })
+    await app.register(layers.authorization, { observe: unheard, clock: layers.systemClock, publicPermissions: new Set<never>() })
     app.get('/write', { config: { access: 'films:write' } }, () => 'written')
     app.get('/known', { config: { access: 'authenticated' } }, () => 'known')
   })

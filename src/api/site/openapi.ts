@@ -35,11 +35,19 @@ const tagTexts: Readonly<Record<string, string>> = {
   Page: 'For people with a browser.',
 }
 
+const accessToken = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'JWT (RFC 9068)',
+  description: 'An access token: what a login answers, good for minutes. POST /v1/auth/refresh gives the next one.',
+}
+
 const apiKey = {
   type: 'http',
   scheme: 'bearer',
   bearerFormat: 'API key: fg_<id>_<secret><checksum>',
-  description: 'An API key. The first start of a server leaves one that may add films in starter.key in its data folder.',
+  description:
+    'An API key, made by POST /v1/keys. Until there is an admin, starter.key in the data folder of the server holds one that may add films.',
 }
 
 /** The description of the API by its own table of routes, so that it cannot say anything else than what is served. */
@@ -61,7 +69,7 @@ export const describeApi = (options: DescriptionOptions): ApiDescription => {
       schemas: namedSchemas,
       responses: sharedRefusals(routes, options),
       headers: headerFields,
-      securitySchemes: { apiKey },
+      securitySchemes: { accessToken, apiKey },
     },
   }
 }

@@ -27,7 +27,7 @@ export const operationOf = (route: RouteEntry, options: OperationOptions): Opera
   return {
     operationId,
     summary,
-    description,
+    description: fullDescription(description, route),
     tags,
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': mediaOf(body) } } }),
@@ -98,12 +98,17 @@ export const sharedRefusals = (routes: readonly RouteEntry[], options: Operation
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   )
 
-/** A permission stands in the list as a role does (OpenAPI 3.1.1 section 4.8.30). Where it is open to everybody a key is welcome, too. */
+/** A permission stands in the list as a role does (OpenAPI 3.1.1 section 4.8.30). Where it is open to everybody credentials are welcome, too. */
 const securityOf = ({ config }: RouteEntry, { publicPermissions }: OperationOptions): Operation['security'] => {
-  const { access = 'authenticated' } = config
-  if (access === 'public' || publicPermissions.has(access as Permission)) return [{}, { apiKey: [] }]
-  return [{ apiKey: access === 'authenticated' ? [] : [access] }]
+  const { access = 'authenticated', freshLogin } = config
+  if (access === 'public' || publicPermissions.has(access as Permission)) return [{}, { accessToken: [] }, { apiKey: [] }]
+  const needed = access === 'authenticated' ? [] : [access]
+  return freshLogin === true ? [{ accessToken: needed }] : [{ accessToken: needed }, { apiKey: needed }]
 }
+
+/** What no schema can say. */
+const fullDescription = (description: string, { config }: RouteEntry): string =>
+  config.freshLogin === true ? `${description} Needs a login at most 5 minutes ago.` : description
 
 /** The quotas in the order of the RateLimit-Policy field; where the route has none of its own, that field tells of `total`. */
 const rateLimits = ({ anonymous, authenticated, total }: EffectiveLimits): RateLimits => ({

@@ -35,17 +35,22 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   unauthenticated: {
     means:
-      'This call needs credentials and there were none, or those that came are not valid: malformed, unknown or revoked. The answer is the same for all of these.',
+      'This call needs credentials and there were none, or those that came are not valid: malformed, unknown, expired or revoked. The answer is the same for all of these.',
     steps: [
-      'Send the field Authorization with the word Bearer, one space and an API key.',
-      'If you did, ask the operator of this server for a new key: the one you have works no more.',
+      'Send the field Authorization with the word Bearer, one space and an access token or an API key.',
+      'If you did, get the next access token with POST /v1/auth/refresh, or log in again with POST /v1/auth/login.',
+      'Where WWW-Authenticate says insufficient_user_authentication, only a login of the last minutes will do: log in again.',
+      'An API key that works no more was revoked or has expired: ask its owner for a new one.',
       'For a call that everybody may make, leave the field out.',
     ],
-    example: { detail: 'Send "Authorization: Bearer" with an API key.' },
+    example: { detail: 'Send "Authorization: Bearer" with an access token or an API key.' },
   },
   forbidden: {
     means: 'The credentials are valid, but they do not carry the permission that this call needs. The member detail names it.',
-    steps: ['Use a key with that permission, or ask the operator of this server for one.', 'Do not retry with the same key.'],
+    steps: [
+      'Use credentials with that permission, or ask an admin of this server for the role that has it.',
+      'Do not retry with the same ones.',
+    ],
     example: { detail: 'These credentials do not carry the permission films:write.' },
   },
   not_found: {

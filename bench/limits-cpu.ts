@@ -20,14 +20,20 @@ export interface CpuMeasurement {
 export interface Loaded {
   readonly what: string
   readonly running: RunningPeer
+  readonly headers?: Readonly<Record<string, string>>
   /** Throws unless the answers were those that are meant. */
   readonly check: (run: WrkSummary) => void
 }
 
-async function measureCpu(machine: Machine, { what, running, check }: Loaded, round: number, seconds: number): Promise<CpuMeasurement> {
+async function measureCpu(
+  machine: Machine,
+  { what, running, headers, check }: Loaded,
+  round: number,
+  seconds: number,
+): Promise<CpuMeasurement> {
   const { pid } = running.program
   const [others, before] = [watchOthers(), cpuSeconds(pid)]
-  const run = await runWrk(machine, { port: running.port, seconds })
+  const run = await runWrk(machine, { port: running.port, seconds, headers })
   const [used, othersCores] = [cpuSeconds(pid) - before, others()]
   check(run)
   const { requests, status: refused, p99Ms } = run
@@ -52,7 +58,7 @@ export async function measureRounds(
       console.error(`round ${round}/${rounds}  ${shown(one)}  ${one.what}`)
     }
   }
-  for (const { running } of all) await running.program.stop()
+  for (const running of new Set(all.map((one) => one.running))) await running.program.stop()
   return measurements
 }
 

@@ -1,4 +1,5 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
+import { auth } from './auth.ts'
 import { importFilms } from './import.ts'
 import { limits } from './limits.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
@@ -17,6 +18,7 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   scale,
   import: importFilms,
   limits,
+  auth,
 }
 
 async function run(): Promise<void> {

@@ -1,15 +1,16 @@
 import { parseArgs } from 'node:util'
 
-const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits] [options]
+const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits | auth] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients
   scale       GET / with 10,000 and with many films, on SQLite and on PostgreSQL, interleaved rounds
   import      films per second of "filmgate films import" into an empty SQLite database
   limits      what limits cost and whether they hold: in memory, on Redis, under a flood
+  auth        GET / with an access token and with an API key beside nobody's; what logins do to its p99
 options
-  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5)
-  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5)
+  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5, auth 5)
+  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5, auth 5)
   --peers a,b      throughput: only these (bare-fastify is always there: it is the 1):
                    fastify-plugins, express, hono, flask, filmgate, filmgate-postgres
   --database NAME  votes: sqlite (default) or postgres
@@ -26,7 +27,7 @@ export type Database = (typeof databases)[number]
 const limitsParts = ['a', 'b', 'c', 'd', 'e', 'f'] as const
 export type LimitsPart = (typeof limitsParts)[number]
 
-export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits'
+export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits' | 'auth'
 
 export interface Options {
   readonly subcommand: Subcommand
@@ -49,6 +50,7 @@ const defaults = {
   scale: { rounds: 5, seconds: 5 },
   import: { rounds: 3, seconds: 1 },
   limits: { rounds: 5, seconds: 5 },
+  auth: { rounds: 5, seconds: 5 },
 }
 const paces: Record<Database, number> = { sqlite: 6000, postgres: 2000 }
 

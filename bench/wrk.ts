@@ -24,6 +24,7 @@ interface Load {
   /** A file of bench/; without one: plain GET /. */
   readonly script?: 'summary.lua' | 'votes.lua' | 'clients.lua'
   readonly args?: readonly (string | number)[]
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** What the script prints when it has counted enough. */
   readonly reached?: string
   /** Gives way to another client on the same core. */
@@ -32,7 +33,8 @@ interface Load {
 
 export async function runWrk(machine: Machine, load: Load): Promise<WrkSummary> {
   const script = fileURLToPath(new URL(load.script ?? 'summary.lua', import.meta.url))
-  const wrk = ['wrk', '-t1', `-c${connections}`, `-d${load.seconds}s`, '-s', script, `http://127.0.0.1:${load.port}/`]
+  const fields = Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const wrk = ['wrk', '-t1', `-c${connections}`, `-d${load.seconds}s`, ...fields, '-s', script, `http://127.0.0.1:${load.port}/`]
   const plain = [...wrk, ...(load.args ?? []).map(String)]
   const command = load.yielding === true ? yielding(machine, plain) : plain
   const output = await capture(onLoadCore(machine, command), load.reached)

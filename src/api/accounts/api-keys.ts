@@ -1,21 +1,36 @@
-import type { CompiledQuery, Kysely } from 'kysely'
+import { type CompiledQuery, type Kysely, sql } from 'kysely'
 
 import { isPermission, type Permission } from '../../core/access.ts'
 import type { Principal } from '../../core/request.ts'
 import type { Database } from '../../db/open.ts'
-import type { Tables } from '../../db/tables.ts'
-import { type Statement, statement, template } from '../../db/unit.ts'
+import type { ApiKeyTable, Tables } from '../../db/tables.ts'
+import { type Statement, statement, template, type Unit } from '../../db/unit.ts'
 import { written } from '../written.ts'
 
+/** The built-in subject that may add films until there is an admin. It has no account. */
+export const starterSubject = 'starter'
+
+/** Of one account, not revoked. Each is a secret that somebody has to look after. */
+export const maxKeys = 50
+
+/** Times in epoch milliseconds. */
 export interface StoredKey {
   readonly id: string
+  /** Whose it is: the id of an account, or `starter`. */
   readonly subject: string
+  readonly name: string
   readonly secretHash: string
+  /** What it was made for. What it may do now is for principals.ts to say. */
   readonly permissions: ReadonlySet<Permission>
+  readonly createdAt: number
+  readonly expiresAt: number | null
+  /** To the hour. */
+  readonly lastUsedAt: number | null
 }
 
-export interface NewKey extends StoredKey {
-  readonly name: string
+export interface NewKey extends Pick<StoredKey, 'id' | 'subject' | 'name' | 'secretHash' | 'permissions'> {
+  /** Null: never. */
+  readonly expiresAt?: number | null
 }
 
 export interface ApiKeyRepository {
@@ -23,64 +38,151 @@ export interface ApiKeyRepository {
   byId(id: string): Promise<StoredKey | undefined>
   /** The oldest key of a subject that is not revoked. */
   oldestOf(subject: string): Promise<StoredKey | undefined>
+  /** The keys of a subject that are not revoked, the newest first; expired ones are among them. */
+  listOf(subject: string): Promise<readonly StoredKey[]>
   add(key: NewKey): Promise<void>
   /** Stores a key and revokes whatever other keys the subject had. */
   replaceAll(key: NewKey): Promise<void>
 }
 
+/** For units of `changes.commit`, whose one order makes them exact: two keys that are made at once are not both the fiftieth. */
+export interface ApiKeyStatements {
+  /** The last statement conflicts where the account is gone, is disabled, or has `maxKeys` keys. Expired ones are revoked first. */
+  add(key: NewKey): Unit
+  /** Conflicts where the subject has no such key, or it is revoked already. */
+  revoke(id: string, subject: string): Statement
+  revokeAll(subject: string): Statement
+  /** What is known of them goes too, for an account that goes. */
+  removeAll(subject: string): Statement
+}
+
 export const createApiKeyRepository = ({ reader, commit }: Database, epochMs: () => number): ApiKeyRepository => {
-  const queries = compileQueries(reader)
-  const find = async (query: CompiledQuery): Promise<StoredKey | undefined> => {
-    const [row] = (await reader.executeQuery<KeyRow>(query)).rows
-    return row && { id: row.id, subject: row.subject, secretHash: row.secret_hash, permissions: parseScopes(row.scopes) }
-  }
-  const insertion = ({ id, subject, name, secretHash, permissions }: NewKey, at: number): Statement =>
-    statement(queries.insert({ id, subject, name, hash: secretHash, scopes: [...permissions].join(' '), at }), 1)
+  const queries = compileReads(reader)
+  const writes = compileWrites(reader)
+  const find = async (query: CompiledQuery): Promise<readonly StoredKey[]> =>
+    (await reader.executeQuery<ApiKeyTable>(query)).rows.map(toKey)
+  const insertion = (key: NewKey, at: number): Statement => statement(writes.insert(toArguments(key, at)), 1)
   return {
-    byId: (id) => find(queries.byId({ id })),
-    oldestOf: (subject) => find(queries.oldestOf({ subject })),
+    byId: async (id) => (await find(queries.byId({ id })))[0],
+    oldestOf: async (subject) => (await find(queries.oldestOf({ subject })))[0],
+    listOf: (subject) => find(queries.listOf({ subject })),
     add: async (key) => void written(await commit([insertion(key, epochMs())])),
     replaceAll: async (key) => {
       const at = epochMs()
-      written(await commit([statement(queries.revokeAll({ subject: key.subject, at })), insertion(key, at)]))
+      written(await commit([statement(writes.revokeAll({ subject: key.subject, at })), insertion(key, at)]))
     },
   }
 }
 
-interface KeyRow {
-  id: string
-  subject: string
-  secret_hash: string
-  scopes: string
+export const createApiKeyStatements = ({ reader }: Pick<Database, 'reader'>, epochMs: () => number): ApiKeyStatements => {
+  const writes = compileWrites(reader)
+  return {
+    add: (key) => {
+      const at = epochMs()
+      return [statement(writes.revokeExpired({ subject: key.subject, at })), statement(writes.insertForAccount(toArguments(key, at)), 1)]
+    },
+    revoke: (id, subject) => statement(writes.revoke({ id, subject, at: epochMs() }), 1),
+    revokeAll: (subject) => statement(writes.revokeAll({ subject, at: epochMs() })),
+    removeAll: (subject) => statement(writes.removeAll({ subject })),
+  }
 }
 
-/** What the authentication layer asks for a key. */
+/** Of keys without accounts. Where there are accounts, `ofKey` in principals.ts is what the authentication layer asks. */
 export const createKeyLookup =
   (keys: ApiKeyRepository) =>
   async (id: string): Promise<{ secretHash: string; principal: Principal } | undefined> => {
     const key = await keys.byId(id)
-    return (
-      key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
-    )
+    return key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
   }
+
+const toKey = (row: ApiKeyTable): StoredKey => ({
+  id: row.id,
+  subject: row.subject,
+  name: row.name,
+  secretHash: row.secret_hash,
+  permissions: parseScopes(row.scopes),
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  lastUsedAt: row.last_used_at,
+})
 
 /** A word that is no permission of this program grants nothing. */
 const parseScopes = (scopes: string): ReadonlySet<Permission> => new Set(scopes.split(' ').filter(isPermission))
 
-const compileQueries = (db: Kysely<Tables>) => {
-  const active = db.selectFrom('api_key').select(['id', 'subject', 'secret_hash', 'scopes']).where('revoked_at', 'is', null)
+type KeyArguments = { id: string; subject: string; name: string; hash: string; scopes: string; at: number; expiresAt: number | null }
+
+const toArguments = ({ id, subject, name, secretHash, permissions, expiresAt = null }: NewKey, at: number): KeyArguments => ({
+  id,
+  subject,
+  name,
+  hash: secretHash,
+  scopes: [...permissions].join(' '),
+  at,
+  expiresAt,
+})
+
+const compileReads = (db: Kysely<Tables>) => {
+  const active = db.selectFrom('api_key').selectAll().where('revoked_at', 'is', null)
   return {
     byId: template<{ id: string }>(['id'], ({ id }) => active.where('id', '=', id)),
     oldestOf: template<{ subject: string }>(['subject'], ({ subject }) =>
       active.where('subject', '=', subject).orderBy('created_at').orderBy('id').limit(1),
     ),
-    revokeAll: template<{ subject: string; at: number }>(['subject', 'at'], ({ subject, at }) =>
-      db.updateTable('api_key').set({ revoked_at: at }).where('subject', '=', subject).where('revoked_at', 'is', null),
+    listOf: template<{ subject: string }>(['subject'], ({ subject }) =>
+      active.where('subject', '=', subject).orderBy('created_at', 'desc').orderBy('id').limit(maxKeys),
     ),
-    insert: template<{ id: string; subject: string; name: string; hash: string; scopes: string; at: number }>(
-      ['id', 'subject', 'name', 'hash', 'scopes', 'at'],
-      ({ id, subject, name, hash, scopes, at }) =>
-        db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, revoked_at: null }),
+  }
+}
+
+type SubjectAt = { subject: string; at: number }
+
+const columns = ['id', 'subject', 'name', 'secret_hash', 'scopes', 'created_at', 'expires_at'] as const
+
+const compileWrites = (db: Kysely<Tables>) => {
+  const revoking = (at: number) => db.updateTable('api_key').set({ revoked_at: at }).where('revoked_at', 'is', null)
+  const names = ['id', 'subject', 'name', 'hash', 'scopes', 'at', 'expiresAt'] as const
+  return {
+    revoke: template<SubjectAt & { id: string }>(['id', 'subject', 'at'], ({ id, subject, at }) =>
+      revoking(at).where('id', '=', id).where('subject', '=', subject),
+    ),
+    revokeAll: template<SubjectAt>(['subject', 'at'], ({ subject, at }) => revoking(at).where('subject', '=', subject)),
+    revokeExpired: template<SubjectAt>(['subject', 'at'], ({ subject, at }) =>
+      revoking(at).where('subject', '=', subject).where('expires_at', '<=', at),
+    ),
+    removeAll: template<{ subject: string }>(['subject'], ({ subject }) => db.deleteFrom('api_key').where('subject', '=', subject)),
+    insert: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
+      db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, expires_at: expiresAt }),
+    ),
+    insertForAccount: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
+      db
+        .insertInto('api_key')
+        .columns(columns)
+        .expression(
+          db
+            .selectFrom('account')
+            .select([
+              sql<string>`cast(${id} as text)`.as('id'),
+              'account.id as subject',
+              sql<string>`cast(${name} as text)`.as('name'),
+              sql<string>`cast(${hash} as text)`.as('secret_hash'),
+              sql<string>`cast(${scopes} as text)`.as('scopes'),
+              sql<number>`cast(${at} as bigint)`.as('created_at'),
+              sql<number | null>`cast(${expiresAt} as bigint)`.as('expires_at'),
+            ])
+            .where('account.id', '=', subject)
+            .where('account.disabled_at', 'is', null)
+            .where((e) =>
+              e(
+                e
+                  .selectFrom('api_key')
+                  .select((k) => k.fn.countAll<number>().as('keys'))
+                  .where('subject', '=', subject)
+                  .where('revoked_at', 'is', null),
+                '<',
+                maxKeys,
+              ),
+            ),
+        ),
     ),
   }
 }

@@ -1,0 +1,119 @@
+import type { Role } from '../../core/access.ts'
+import { createAccountId } from '../../credentials/ids.ts'
+import type { Unit } from '../../db/unit.ts'
+import type { AuditEntry } from '../audit/trail.ts'
+import { written } from '../written.ts'
+import type { Account, AccountRepository, AccountStatements } from './accounts.ts'
+import { type ApiKeyStatements, starterSubject } from './api-keys.ts'
+import type { AccountChanges } from './changes.ts'
+
+export interface UserChangesOptions {
+  readonly accounts: AccountRepository
+  readonly statements: AccountStatements
+  readonly keyStatements: ApiKeyStatements
+  readonly changes: AccountChanges
+  /** Statements that end the sessions of an account. */
+  readonly endSessions: (accountId: string) => Unit
+  /** Statements that take away its second factors and passkeys. */
+  readonly removeFactors: (accountId: string) => Unit
+}
+
+/** Who does it, as the audit trail has it. */
+export type By = Pick<AuditEntry, 'actor' | 'requestId' | 'client'>
+
+export interface UserChange {
+  readonly role?: Role
+  readonly disabled?: boolean
+  readonly passwordHash?: string
+  readonly removeFactors?: boolean
+}
+
+export type UserAction = 'user.role' | 'user.disable' | 'user.enable' | 'user.password' | 'user.remove_factors'
+
+/** `last_admin`: nobody could administer any more. `stale`: somebody else changed it at the same moment. */
+export type Refused = 'gone' | 'last_admin' | 'stale'
+
+/** What others do to accounts, by the API and by the command line. */
+export interface UserChanges {
+  /** The id; undefined where the name is taken. */
+  add(by: By, user: { username: string; role: Role; passwordHash: string }): Promise<string | undefined>
+  /** All of it or nothing; what is so already is no change. Resolves with what was done. */
+  change(by: By, account: Account, change: UserChange): Promise<readonly UserAction[] | Refused>
+  /** Sessions, keys and factors go with it. */
+  remove(by: By, account: Account): Promise<'removed' | Refused>
+}
+
+interface Step {
+  readonly action: UserAction
+  readonly unit: Unit
+  readonly details?: AuditEntry['details']
+}
+
+export const createUserChanges = (options: UserChangesOptions): UserChanges => {
+  const { accounts, statements, keyStatements, changes } = options
+  const stepsOf = createSteps(options)
+  const refusalOf = async ({ id }: Account): Promise<Refused> => {
+    const now = await accounts.byId(id)
+    if (now === undefined) return 'gone'
+    return isActiveAdmin(now) ? 'last_admin' : 'stale'
+  }
+  return {
+    add: async (by, { username, role, passwordHash }) => {
+      const id = createAccountId()
+      // The starter key is for those who have nobody to ask for another one.
+      const starter = role === 'admin' ? [keyStatements.revokeAll(starterSubject)] : []
+      const entry = { ...by, action: 'user.create', target: id, details: { username, role } }
+      const outcome = await changes.commit([statements.add({ id, username, role, passwordHash }), ...starter], [entry])
+      if (outcome.result === 'conflict') return undefined
+      written(outcome)
+      return id
+    },
+    change: async (by, account, change) => {
+      const steps = stepsOf(account, change)
+      if (steps.length === 0) return []
+      const entries = steps.map(({ action, details = {} }) => ({ ...by, action, target: account.id, details }))
+      const outcome = await changes.commit(
+        steps.flatMap(({ unit }) => unit),
+        entries,
+      )
+      if (outcome.result === 'conflict') return refusalOf(account)
+      written(outcome)
+      return steps.map(({ action }) => action)
+    },
+    remove: async (by, account) => {
+      const { id, username, role } = account
+      const entry = { ...by, action: 'user.remove', target: id, details: { username, role } }
+      const outcome = await changes.commit([statements.remove(id), keyStatements.removeAll(id)], [entry])
+      if (outcome.result === 'conflict') return refusalOf(account)
+      written(outcome)
+      return 'removed'
+    },
+  }
+}
+
+const isActiveAdmin = ({ role, disabledAt }: Account): boolean => role === 'admin' && disabledAt === null
+
+const createSteps =
+  ({ statements, keyStatements, endSessions, removeFactors }: UserChangesOptions) =>
+  (account: Account, change: UserChange): readonly Step[] => {
+    const { id } = account
+    const steps: Step[] = []
+    if (change.role !== undefined && change.role !== account.role) {
+      const starter = change.role === 'admin' ? [keyStatements.revokeAll(starterSubject)] : []
+      const unit = [statements.setRole(id, change.role), ...starter]
+      steps.push({ action: 'user.role', unit, details: { from: account.role, to: change.role } })
+    }
+    if (change.disabled === true && account.disabledAt === null) {
+      // For good: whoever comes back is not to find open what made somebody close it.
+      const unit = [statements.setDisabled(id, true), ...endSessions(id), keyStatements.revokeAll(id)]
+      steps.push({ action: 'user.disable', unit })
+    }
+    if (change.disabled === false && account.disabledAt !== null)
+      steps.push({ action: 'user.enable', unit: [statements.setDisabled(id, false)] })
+    if (change.passwordHash !== undefined) {
+      const unit = [statements.setPassword(id, account.passwordHash, change.passwordHash), ...endSessions(id)]
+      steps.push({ action: 'user.password', unit })
+    }
+    if (change.removeFactors === true) steps.push({ action: 'user.remove_factors', unit: [...removeFactors(id), ...endSessions(id)] })
+    return steps
+  }

@@ -28,14 +28,17 @@ export interface AccountParts {
   readonly publicOrigin: string
 }
 
-/** argon2id, a few at a time; what waits too long, or would make the queue too long, is refused with temporary_reduced_capacity. */
+/**
+ * argon2id, a few at a time; what waits too long, or would make the queue too long, is refused with temporary_reduced_capacity.
+ * With the request it is for, no client can fill the queue alone, and nothing is hashed for a client that is gone.
+ */
 export interface Passwords {
   /** A PHC string. */
-  hash(password: string): Promise<string>
+  hash(password: string, request?: FastifyRequest): Promise<string>
   /** Takes as long where `stored` is null, and is never ok then. `rehash`: the password in the parameters of today, where it was stored in others. */
-  verify(password: string, stored: string | null): Promise<{ readonly ok: boolean; readonly rehash?: string }>
+  verify(password: string, stored: string | null, request?: FastifyRequest): Promise<{ readonly ok: boolean; readonly rehash?: string }>
   /** Why nobody should have that password, for a `validation_failed` with this pointer; undefined: it is fine. */
-  mistake(password: string, pointer: string, context: { readonly username: string }): FieldError | undefined
+  mistake(password: string, pointer: string, context: { readonly username: string }): Promise<FieldError | undefined>
 }
 
 /** Limits on guesses: of a client, of a client for one account, and of everybody for one account. */

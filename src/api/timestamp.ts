@@ -17,9 +17,9 @@ export const formatNullable = (epochMs: number | null): string | null => (epochM
 /** Epoch milliseconds; undefined for what is no moment, such as the 30th of February, which `Date` would take as the 2nd of March. */
 export const parseTimestamp = (text: string): number | undefined => {
   if (!shape.test(text)) return undefined
-  const [date = '', rest = ''] = [text.slice(0, 10), text.slice(10)]
+  const date = text.slice(0, 10)
   const day = Date.parse(`${date}T00:00:00Z`)
-  const epochMs = Date.parse(`${date}${rest}`)
+  const epochMs = Date.parse(text)
   if (Number.isNaN(day) || Number.isNaN(epochMs) || new Date(day).toISOString().slice(0, 10) !== date) return undefined
   return epochMs
 }

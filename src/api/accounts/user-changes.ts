@@ -28,7 +28,7 @@ export interface UserChange {
   readonly removeFactors?: boolean
 }
 
-export type UserAction = 'user.role' | 'user.disable' | 'user.enable' | 'user.password' | 'user.remove_factors'
+export type UserAction = 'user.role' | 'user.disable' | 'user.enable' | 'user.password' | 'user.remove_factors' | 'user.remove'
 
 /** `last_admin`: nobody could administer any more. `stale`: somebody else changed it at the same moment. */
 export type Refused = 'gone' | 'last_admin' | 'stale'
@@ -52,10 +52,10 @@ interface Step {
 export const createUserChanges = (options: UserChangesOptions): UserChanges => {
   const { accounts, statements, keyStatements, changes } = options
   const stepsOf = createSteps(options)
-  const refusalOf = async ({ id }: Account): Promise<Refused> => {
+  const refusalOf = async ({ id }: Account, action: UserAction | undefined): Promise<Refused> => {
     const now = await accounts.byId(id)
     if (now === undefined) return 'gone'
-    return isActiveAdmin(now) ? 'last_admin' : 'stale'
+    return isActiveAdmin(now) && leavesNoAdmin.has(action) ? 'last_admin' : 'stale'
   }
   return {
     add: async (by, { username, role, passwordHash }) => {
@@ -72,11 +72,9 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
       const steps = stepsOf(account, change)
       if (steps.length === 0) return []
       const entries = steps.map(({ action, details = {} }) => ({ ...by, action, target: account.id, details }))
-      const outcome = await changes.commit(
-        steps.flatMap(({ unit }) => unit),
-        entries,
-      )
-      if (outcome.result === 'conflict') return refusalOf(account)
+      const unit = steps.flatMap((step) => step.unit)
+      const outcome = await changes.commit(unit, entries)
+      if (outcome.result === 'conflict') return refusalOf(account, actionAt(steps, outcome.statement))
       written(outcome)
       return steps.map(({ action }) => action)
     },
@@ -84,12 +82,18 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
       const { id, username, role } = account
       const entry = { ...by, action: 'user.remove', target: id, details: { username, role } }
       const outcome = await changes.commit([statements.remove(id), keyStatements.removeAll(id)], [entry])
-      if (outcome.result === 'conflict') return refusalOf(account)
+      if (outcome.result === 'conflict') return refusalOf(account, 'user.remove')
       written(outcome)
       return 'removed'
     },
   }
 }
+
+const leavesNoAdmin: ReadonlySet<UserAction | undefined> = new Set(['user.role', 'user.disable', 'user.remove'])
+
+/** Which step a statement of the whole unit belongs to. */
+const actionAt = (steps: readonly Step[], index: number): UserAction | undefined =>
+  steps.flatMap(({ action, unit }) => unit.map(() => action))[index]
 
 const isActiveAdmin = ({ role, disabledAt }: Account): boolean => role === 'admin' && disabledAt === null
 

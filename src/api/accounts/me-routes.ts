@@ -1,0 +1,140 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+
+import { Problem } from '../../core/errors.ts'
+import type { Unit } from '../../db/unit.ts'
+import { NoQuery } from '../films/schema.ts'
+import { formatTimestamp } from '../timestamp.ts'
+import { written } from '../written.ts'
+import type { Account } from './accounts.ts'
+import { byOf, factsOf, principalOf, sessionOf } from './caller.ts'
+import { changePasswordDescription, meDescription, removeMeDescription, renameMeDescription } from './me-descriptions.ts'
+import { Me, MePatch, PasswordChange } from './me-schema.ts'
+import type { AccountParts } from './parts.ts'
+import type { UserChanges } from './user-changes.ts'
+
+export type MeRoutesOptions = AccountParts & {
+  readonly users: UserChanges
+  /** Statements that end the sessions of an account and its logins half done, but for one session. */
+  readonly endSessions: (accountId: string, except?: string) => Unit
+}
+
+const stale = new Problem('conflict', { detail: 'Your account was changed at this moment: look at it again.' })
+
+/** What people do to their own account, in a session: who it is comes from there, never from what is sent. */
+export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): void => {
+  const app = server.withTypeProvider<TypeBoxTypeProvider>()
+  const { users, observe, trail, statements } = options
+  const shown = createShown(options)
+  const changePassword = createPasswordChange(options)
+
+  app.get(
+    '/v1/me',
+    { schema: { ...meDescription, querystring: NoQuery, response: { 200: Me } }, config: { access: 'authenticated' } },
+    async (request) => shown(request, await ownAccount(request, options)),
+  )
+
+  app.patch(
+    '/v1/me',
+    {
+      schema: { ...renameMeDescription, querystring: NoQuery, body: MePatch, response: { 200: Me } },
+      // Each try says whether somebody has the name.
+      config: { access: 'authenticated', limits: { add: '20 per hour' } },
+    },
+    async (request) => {
+      const account = await ownAccount(request, options)
+      const { username } = request.body
+      const entry = { ...byOf(request), action: 'user.rename', target: account.id, details: { from: account.username, to: username } }
+      if (username !== account.username) {
+        const outcome = await trail.commit([statements.rename(account.id, username)], [entry])
+        if (outcome.result === 'conflict') throw nameTaken
+        written(outcome)
+        observe({ event: 'user_updated', ...factsOf(request), subject: account.id, by: account.id })
+      }
+      return shown(request, { ...account, username })
+    },
+  )
+
+  app.delete(
+    '/v1/me',
+    { schema: { ...removeMeDescription, querystring: NoQuery }, config: { access: 'authenticated', freshLogin: true } },
+    async (request, reply) => {
+      const account = await ownAccount(request, options)
+      const result = await users.remove(byOf(request), account)
+      if (result === 'last_admin') throw lastAdmin
+      if (result !== 'removed') throw stale
+      observe({ event: 'authz_change', ...factsOf(request), subject: account.id, by: account.id, change: 'removed' })
+      return reply.code(204).send()
+    },
+  )
+
+  app.put(
+    '/v1/me/password',
+    {
+      schema: { ...changePasswordDescription, querystring: NoQuery, body: PasswordChange },
+      config: { access: 'authenticated', freshLogin: true },
+    },
+    async (request, reply) => {
+      await changePassword(request, request.body.current_password, request.body.new_password)
+      return reply.code(204).send()
+    },
+  )
+}
+
+const nameTaken = new Problem('conflict', { detail: 'Somebody has that name already: take another one.' })
+
+const lastAdmin = new Problem('conflict', {
+  detail: 'You are the last admin, and nobody could administer any more: make another one first.',
+})
+
+const ownAccount = async (request: FastifyRequest, { accounts }: MeRoutesOptions): Promise<Account> => {
+  const account = await accounts.byId(sessionOf(request).accountId)
+  // It went between the check of the token and now.
+  if (account === undefined) throw stale
+  return account
+}
+
+const createShown =
+  ({ factors }: MeRoutesOptions) =>
+  async (request: FastifyRequest, { id, username, role, createdAt }: Account): Promise<Me> => {
+    const { permissions, authenticatedAt = 0 } = principalOf(request)
+    return {
+      id,
+      username,
+      role,
+      permissions: [...permissions],
+      created_at: formatTimestamp(createdAt),
+      second_factor: [...(await factors.methods(id))],
+      session: sessionOf(request).sessionId,
+      authenticated_at: formatTimestamp(authenticatedAt),
+    }
+  }
+
+/** With the current password (OWASP ASVS 5.0 6.2.3), guessed at no faster than at a login: an open browser is not enough to keep an account. */
+const createPasswordChange = (options: MeRoutesOptions) => {
+  const { passwords, failures, statements, changes, observe, endSessions } = options
+  return async (request: FastifyRequest, current: string, next: string): Promise<void> => {
+    const { sessionId } = sessionOf(request)
+    const account = await ownAccount(request, options)
+    const { id, username, passwordHash } = account
+    const mistake = await passwords.mistake(next, '/new_password', { username })
+    if (mistake !== undefined) throw notThatPassword([mistake])
+    const giveBack = await failures.reserve(request, username, account)
+    const { ok } = await passwords.verify(current, passwordHash, request)
+    if (!ok) {
+      observe({ event: 'authn_login_fail', ...factsOf(request), reason: 'wrong current password', subject: id })
+      throw new Problem('forbidden', { detail: 'The current password is not that one.' })
+    }
+    await giveBack()
+    if (current === next) throw notThatPassword([{ pointer: '/new_password', detail: 'must not be the current one' }])
+    const hash = await passwords.hash(next, request)
+    const unit = [statements.setPassword(id, passwordHash, hash), ...endSessions(id, sessionId)]
+    const outcome = await changes.commit(unit, [{ ...byOf(request), action: 'user.password', target: id }])
+    if (outcome.result === 'conflict') throw stale
+    written(outcome)
+    observe({ event: 'authn_password_change', ...factsOf(request), subject: id })
+  }
+}
+
+const notThatPassword = (errors: { pointer: string; detail: string }[]): Problem =>
+  new Problem('validation_failed', { detail: 'Choose another password.', errors })

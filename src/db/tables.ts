@@ -222,4 +222,6 @@ export interface AuditHeadTable {
   id: number
   seq: number
   mac: string
+  /** HMAC-SHA-256 over both, base64url: an earlier link is not the end again for whoever has not the key. Empty where the trail is. */
+  seal: string
 }

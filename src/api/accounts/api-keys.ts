@@ -28,6 +28,10 @@ export interface StoredKey {
   readonly lastUsedAt: number | null
 }
 
+export interface OwnedKey extends StoredKey {
+  readonly owner: string | null
+}
+
 export interface NewKey extends Pick<StoredKey, 'id' | 'subject' | 'name' | 'secretHash' | 'permissions'> {
   /** Null: never. */
   readonly expiresAt?: number | null
@@ -40,6 +44,8 @@ export interface ApiKeyRepository {
   oldestOf(subject: string): Promise<StoredKey | undefined>
   /** The keys of a subject that are not revoked, the newest first; expired ones are among them. */
   listOf(subject: string): Promise<readonly StoredKey[]>
+  /** Of everybody, for operators: with the name of the owner, null where that is no account. */
+  listAll(): Promise<readonly OwnedKey[]>
   add(key: NewKey): Promise<void>
   /** Stores a key and revokes whatever other keys the subject had. */
   replaceAll(key: NewKey): Promise<void>
@@ -49,6 +55,8 @@ export interface ApiKeyRepository {
 export interface ApiKeyStatements {
   /** The last statement conflicts where the account is gone, is disabled, or has `maxKeys` keys. Expired ones are revoked first. */
   add(key: NewKey): Unit
+  /** Of a subject that has no account. Conflicts where there is an admin. */
+  addWithoutAdmin(key: NewKey): Statement
   /** Conflicts where the subject has no such key, or it is revoked already. */
   revoke(id: string, subject: string): Statement
   revokeAll(subject: string): Statement
@@ -66,6 +74,10 @@ export const createApiKeyRepository = ({ reader, commit }: Database, epochMs: ()
     byId: async (id) => (await find(queries.byId({ id })))[0],
     oldestOf: async (subject) => (await find(queries.oldestOf({ subject })))[0],
     listOf: (subject) => find(queries.listOf({ subject })),
+    listAll: async () => {
+      const { rows } = await reader.executeQuery<ApiKeyTable & { owner: string | null }>(queries.listAll)
+      return rows.map((row) => ({ ...toKey(row), owner: row.owner }))
+    },
     add: async (key) => void written(await commit([insertion(key, epochMs())])),
     replaceAll: async (key) => {
       const at = epochMs()
@@ -81,6 +93,7 @@ export const createApiKeyStatements = ({ reader }: Pick<Database, 'reader'>, epo
       const at = epochMs()
       return [statement(writes.revokeExpired({ subject: key.subject, at })), statement(writes.insertForAccount(toArguments(key, at)), 1)]
     },
+    addWithoutAdmin: (key) => statement(writes.insertWithoutAdmin(toArguments(key, epochMs())), 1),
     revoke: (id, subject) => statement(writes.revoke({ id, subject, at: epochMs() }), 1),
     revokeAll: (subject) => statement(writes.revokeAll({ subject, at: epochMs() })),
     removeAll: (subject) => statement(writes.removeAll({ subject })),
@@ -92,7 +105,9 @@ export const createKeyLookup =
   (keys: ApiKeyRepository) =>
   async (id: string): Promise<{ secretHash: string; principal: Principal } | undefined> => {
     const key = await keys.byId(id)
-    return key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
+    return (
+      key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
+    )
   }
 
 const toKey = (row: ApiKeyTable): StoredKey => ({
@@ -122,12 +137,19 @@ const toArguments = ({ id, subject, name, secretHash, permissions, expiresAt = n
 })
 
 const compileReads = (db: Kysely<Tables>) => {
-  const active = db.selectFrom('api_key').selectAll().where('revoked_at', 'is', null)
+  const active = db.selectFrom('api_key').selectAll('api_key').where('revoked_at', 'is', null)
   return {
     byId: template<{ id: string }>(['id'], ({ id }) => active.where('id', '=', id)),
     oldestOf: template<{ subject: string }>(['subject'], ({ subject }) =>
       active.where('subject', '=', subject).orderBy('created_at').orderBy('id').limit(1),
     ),
+    listAll: active
+      .leftJoin('account', 'account.id', 'api_key.subject')
+      .select('account.username as owner')
+      .orderBy('account.username')
+      .orderBy('api_key.created_at', 'desc')
+      .orderBy('api_key.id')
+      .compile(),
     listOf: template<{ subject: string }>(['subject'], ({ subject }) =>
       active.where('subject', '=', subject).orderBy('created_at', 'desc').orderBy('id').limit(maxKeys),
     ),

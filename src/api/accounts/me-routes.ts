@@ -2,7 +2,6 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 import { Problem } from '../../core/errors.ts'
-import type { Unit } from '../../db/unit.ts'
 import { NoQuery } from '../films/schema.ts'
 import { formatTimestamp } from '../timestamp.ts'
 import { written } from '../written.ts'
@@ -12,11 +11,10 @@ import { changePasswordDescription, meDescription, removeMeDescription, renameMe
 import { Me, MePatch, PasswordChange } from './me-schema.ts'
 import type { AccountParts } from './parts.ts'
 import type { UserChanges } from './user-changes.ts'
+import { ownUsernameMistake } from './usernames.ts'
 
 export type MeRoutesOptions = AccountParts & {
   readonly users: UserChanges
-  /** Statements that end the sessions of an account and its logins half done, but for one session. */
-  readonly endSessions: (accountId: string, except?: string) => Unit
 }
 
 const stale = new Problem('conflict', { detail: 'Your account was changed at this moment: look at it again.' })
@@ -24,8 +22,9 @@ const stale = new Problem('conflict', { detail: 'Your account was changed at thi
 /** What people do to their own account, in a session: who it is comes from there, never from what is sent. */
 export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
-  const { users, observe, trail, statements } = options
+  const { users, observe } = options
   const shown = createShown(options)
+  const rename = createRename(options)
   const changePassword = createPasswordChange(options)
 
   app.get(
@@ -41,18 +40,7 @@ export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): voi
       // Each try says whether somebody has the name.
       config: { access: 'authenticated', limits: { add: '20 per hour' } },
     },
-    async (request) => {
-      const account = await ownAccount(request, options)
-      const { username } = request.body
-      const entry = { ...byOf(request), action: 'user.rename', target: account.id, details: { from: account.username, to: username } }
-      if (username !== account.username) {
-        const outcome = await trail.commit([statements.rename(account.id, username)], [entry])
-        if (outcome.result === 'conflict') throw nameTaken
-        written(outcome)
-        observe({ event: 'user_updated', ...factsOf(request), subject: account.id, by: account.id })
-      }
-      return shown(request, { ...account, username })
-    },
+    async (request) => shown(request, await rename(request, request.body.username)),
   )
 
   app.delete(
@@ -110,9 +98,27 @@ const createShown =
     }
   }
 
+const createRename = (options: MeRoutesOptions) => {
+  const { trail, statements, observe } = options
+  return async (request: FastifyRequest, username: string): Promise<Account> => {
+    const account = await ownAccount(request, options)
+    const { id, username: from } = account
+    if (username === from) return account
+    const mistake = ownUsernameMistake(username)
+    if (mistake !== undefined)
+      throw new Problem('validation_failed', { detail: 'Take another name.', errors: [{ pointer: '/username', detail: mistake }] })
+    const entry = { ...byOf(request), action: 'user.rename', target: id, details: { from, to: username } }
+    const outcome = await trail.commit([statements.rename(id, username)], [entry])
+    if (outcome.result === 'conflict') throw nameTaken
+    written(outcome)
+    observe({ event: 'user_updated', ...factsOf(request), subject: id, by: id })
+    return { ...account, username }
+  }
+}
+
 /** With the current password (OWASP ASVS 5.0 6.2.3), guessed at no faster than at a login: an open browser is not enough to keep an account. */
 const createPasswordChange = (options: MeRoutesOptions) => {
-  const { passwords, failures, statements, changes, observe, endSessions } = options
+  const { passwords, failures, statements, changes, observe, sessions } = options
   return async (request: FastifyRequest, current: string, next: string): Promise<void> => {
     const { sessionId } = sessionOf(request)
     const account = await ownAccount(request, options)
@@ -128,7 +134,7 @@ const createPasswordChange = (options: MeRoutesOptions) => {
     await giveBack()
     if (current === next) throw notThatPassword([{ pointer: '/new_password', detail: 'must not be the current one' }])
     const hash = await passwords.hash(next, request)
-    const unit = [statements.setPassword(id, passwordHash, hash), ...endSessions(id, sessionId)]
+    const unit = [statements.setPassword(id, passwordHash, hash), ...sessions.endAll(id, sessionId)]
     const outcome = await changes.commit(unit, [{ ...byOf(request), action: 'user.password', target: id }])
     if (outcome.result === 'conflict') throw stale
     written(outcome)

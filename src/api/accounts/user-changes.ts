@@ -12,7 +12,7 @@ export interface UserChangesOptions {
   readonly statements: AccountStatements
   readonly keyStatements: ApiKeyStatements
   readonly changes: AccountChanges
-  /** Statements that end the sessions of an account. */
+  /** Statements that end the sessions of an account, and its logins that are half done. */
   readonly endSessions: (accountId: string) => Unit
   /** Statements that take away its second factors and passkeys. */
   readonly removeFactors: (accountId: string) => Unit

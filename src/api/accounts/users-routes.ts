@@ -10,6 +10,7 @@ import type { Account } from './accounts.ts'
 import { byOf, factsOf, principalOf } from './caller.ts'
 import type { AccountParts } from './parts.ts'
 import type { Refused, UserAction, UserChanges } from './user-changes.ts'
+import { usernameMistake } from './usernames.ts'
 import {
   addUserDescription,
   changeUserDescription,
@@ -47,6 +48,9 @@ export const userRoutes = (server: FastifyInstance, options: UserRoutesOptions):
     { schema: { ...addUserDescription, querystring: NoQuery, body: NewUser, response: { 201: User } }, config },
     async (request, reply) => {
       const { username, role, password } = request.body
+      const mistake = usernameMistake(username)
+      if (mistake !== undefined)
+        throw new Problem('validation_failed', { detail: 'Take another name.', errors: [{ pointer: '/username', detail: mistake }] })
       const passwordHash = await newHash(request, password, username)
       const id = await users.add(byOf(request), { username, role, passwordHash })
       if (id === undefined) throw new Problem('conflict', { detail: 'Somebody has that name already: take another one.' })

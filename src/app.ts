@@ -30,7 +30,7 @@ interface SharedOptions {
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
   readonly limiterStore: layers.LimiterStore
   readonly protections: Protections
-  readonly lookupKey: layers.AuthenticationOptions['lookupKey']
+  readonly lookupKey: layers.KeyLookup
   /** Where a key of the configuration was set. */
   readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */

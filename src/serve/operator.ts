@@ -1,8 +1,6 @@
 import { deriveSecret, formatApiKey, hashSecret } from '../credentials/api-key.ts'
 import type { MasterKey } from '../credentials/master-key.ts'
-import type { AuthenticationOptions } from '../layers/index.ts'
-
-type LookupKey = AuthenticationOptions['lookupKey']
+import type { KeyLookup } from '../layers/index.ts'
 
 /** No key that is made can begin so: those are random, and 2^47 of them are as likely. */
 const idStart = 'operator'
@@ -24,14 +22,14 @@ const keyOf = (masterKey: MasterKey, period: number) => {
 }
 
 /** Knows the operator's keys of now, of the period before and, where clocks differ, of the next, besides those of the database. */
-export const createOperatorLookup = (masterKey: MasterKey, epochMs: () => number, lookupKey: LookupKey): LookupKey => {
+export const createOperatorLookup = (masterKey: MasterKey, epochMs: () => number, lookupKey: KeyLookup): KeyLookup => {
   const permissions = new Set(['security:read', 'security:write'] as const)
   return (id) => {
     if (!id.startsWith(idStart)) return lookupKey(id)
     const now = periodOf(epochMs())
-    const key = [now, now - 1, now + 1].map((period) => keyOf(masterKey, period)).find((one) => one.id === id)
+    const key = [now, now - 1, now + 1].map((period) => ({ period, ...keyOf(masterKey, period) })).find((one) => one.id === id)
     if (key === undefined) return lookupKey(id)
     const principal = { subject: 'operator', credential: `key:${id}`, permissions }
-    return Promise.resolve({ secretHash: hashSecret(key.secret), principal })
+    return Promise.resolve({ secretHash: hashSecret(key.secret), principal, expiresAt: (key.period + 2) * periodMs })
   }
 }

@@ -1,0 +1,100 @@
+import { hash } from 'node:crypto'
+
+import type { FastifyPluginCallback } from 'fastify'
+
+import { type Clock, systemClock } from '../../core/clock.ts'
+import { Problem } from '../../core/errors.ts'
+import type { Observe } from '../../core/events.ts'
+import { wholeServer } from '../../core/plugin.ts'
+import type { Principal } from '../../core/request.ts'
+import { createCredentialCheck, type CredentialSources, maxCredentialBytes } from './credentials.ts'
+import { createRemembered } from './remembered.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who acts; null for an anonymous request. Set by the authentication layer. */
+    principal: Principal | null
+  }
+}
+
+export interface AuthenticationOptions extends CredentialSources {
+  readonly observe: Observe
+  readonly clock?: Clock
+  /**
+   * What was learned of credentials holds as long as this stays the same, and never longer than a minute; undefined: for this request alone.
+   * Left out: the sources are asked at each request.
+   */
+  readonly generation?: () => number | undefined
+  /** Credentials, about 1 KB each; the oldest is forgotten for the next. Default 10,000. */
+  readonly maxRemembered?: number
+}
+
+const detail = 'The credentials are not valid. Send "Authorization: Bearer" with an access token or an API key.'
+const refused = (challenge: string): Problem => new Problem('unauthenticated', { detail, headers: { 'www-authenticate': challenge } })
+
+/** The same words whatever was wrong: whether a key exists, or a session has ended, is not for the asker to learn. */
+const invalidToken = refused('Bearer realm="filmgate", error="invalid_token"')
+/** RFC 6750 section 3.1: no error code for who sent no token. */
+const noToken = refused('Bearer realm="filmgate"')
+
+/**
+ * Step 8: `Authorization: Bearer` with an API key or an access token sets `request.principal`. Anything else in that field is refused and never
+ * taken as anonymous, because a client that sends credentials must learn that they do not work.
+ */
+export const authentication: FastifyPluginCallback<AuthenticationOptions> = wholeServer('authentication', (app, options, done) => {
+  const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
+  const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
+
+  app.addHook('onRequest', (request, reply, next) => {
+    request.principal = null
+    const { authorization } = request.raw.headers
+    if (authorization === undefined) {
+      next()
+      return
+    }
+    reply.header('vary', 'Authorization')
+    const refuse = (reason: string, problem = invalidToken): void => {
+      observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
+      next(problem)
+    }
+    if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
+      refuse('malformed', noToken)
+      return
+    }
+    const credential = authorization.slice(7)
+    if (credential.length > maxCredentialBytes) {
+      refuse('malformed')
+      return
+    }
+    // By its digest: what lies in memory is no credential, and no comparison tells by its time how much of one was right.
+    const digest = hash('sha256', credential, 'base64')
+    const known = remembered.fresh(digest)
+    if (known !== undefined) {
+      request.principal = known
+      next()
+      return
+    }
+    remembered.find(digest, credential).then((found) => {
+      if (typeof found === 'string') {
+        refuse(found)
+        return
+      }
+      request.principal = found
+      next()
+    }, next)
+  })
+  done()
+})
+
+/** The scheme is case-insensitive (RFC 9110 section 11.1), one space, a token behind it. */
+const isBearer = (authorization: string): boolean => /^bearer [^ ]/i.test(authorization)
+
+/** Node keeps the first of two fields and says nothing of the other. */
+const isRepeated = (rawHeaders: readonly string[]): boolean => {
+  let seen = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (name?.length === 13 && name.toLowerCase() === 'authorization') seen++
+  }
+  return seen > 1
+}

@@ -10,6 +10,7 @@ import { doctor } from './doctor.ts'
 import { filmsExport } from './films-export.ts'
 import { filmsImport } from './films-import.ts'
 import { commandHelp, overview } from './help.ts'
+import { keyRotate } from './key-rotate.ts'
 import { limits } from './limits.ts'
 import { migrate } from './migrate.ts'
 import { openapi } from './openapi.ts'
@@ -18,7 +19,7 @@ import { routes } from './routes.ts'
 import { serve } from './serve.ts'
 
 /** Everything that the program can do, in the order of the help. */
-export const commands: readonly Command[] = [serve, doctor, config, routes, limits, openapi, migrate, filmsImport, filmsExport]
+export const commands: readonly Command[] = [serve, doctor, config, routes, limits, openapi, migrate, keyRotate, filmsImport, filmsExport]
 
 export interface Invocation {
   /** What stands behind the program's name. */

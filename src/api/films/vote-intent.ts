@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-import type { VoteQuery } from './schema.ts'
+import { isOwnOrigin } from '../own-origins.ts'
 import type { Vote } from '../votes/repository.ts'
+import type { VoteQuery } from './schema.ts'
 
 /** The votes that a query asks for, in the order like, dislike. */
 export const askedVotes = ({ like, dislike }: VoteQuery): readonly Vote[] => [
@@ -19,15 +20,6 @@ export const isDeliberate = (headers: IncomingHttpHeaders, publicOrigin: string)
   const site = headers['sec-fetch-site']
   if (headers['sec-purpose'] !== undefined || /prefetch/i.test(String(headers['purpose'] ?? ''))) return false
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return false
-  const own = ownOrigins(headers.host ?? '', publicOrigin)
-  return (origin === undefined || own.includes(originOf(origin))) && (referer === undefined || own.includes(originOf(referer)))
+  const isOwn = (url: string | undefined): boolean => url === undefined || isOwnOrigin(url, headers.host ?? '', publicOrigin)
+  return isOwn(origin) && isOwn(referer)
 }
-
-/** The public address, with its scheme; and what Host names, because foreign hosts were refused before. */
-const ownOrigins = (host: string, publicOrigin: string): string[] => {
-  const named = [originOf(`http://${host}`), ...(publicOrigin === '' ? [originOf(`https://${host}`)] : [])]
-  const isPublic = publicOrigin !== '' && new URL(publicOrigin).host === host.toLowerCase()
-  return isPublic ? [publicOrigin] : publicOrigin === '' ? named : [publicOrigin, ...named]
-}
-
-const originOf = (url: string): string => (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) ? new URL(url).origin : '')

@@ -6,7 +6,7 @@ import { readEnvironment, type Environment } from './config/environment.ts'
 import { ConfigError, type ConfigMistake, type Report } from './config/errors.ts'
 import { fields, type Config, type Field, type KeyName } from './config/keys.ts'
 import type { CheckLimits } from './config/tables.ts'
-import { readToml, type Setting, type Settings } from './config/toml-file.ts'
+import { createSettings, readToml, type Setting, type Settings } from './config/toml-file.ts'
 
 export { describeConfig } from './config/describe.ts'
 export { parseDuration } from './config/duration.ts'
@@ -43,7 +43,7 @@ export function loadConfig(options: LoadOptions): Config {
   const untyped = new Set(mistakes.map(({ key }) => key))
   checkValues(settings, report)
   checkLimitKeys(settings, options.checkLimits, report)
-  const config = assemble(settings, file?.entries ?? [], options)
+  const config = assemble({ ...(file ?? createSettings()), values: settings }, options)
   // Half of an unreadable file's values would be guesses here, and the mistakes found among them false ones.
   if (file !== undefined) mistakes.push(...combinationMistakes(config, untyped))
   if (mistakes.length > 0) throw new ConfigError(mistakes)
@@ -59,7 +59,7 @@ function readConfigFile({ env, cwd, configPath, checkLimits }: LoadOptions, repo
     text = readText(cwd, label)
   } catch (error) {
     const { code, message } = error as Unreadable
-    if (named === undefined && code === 'ENOENT') return { values: new Map(), entries: [] }
+    if (named === undefined && code === 'ENOENT') return createSettings()
     const byVariable = configPath === undefined && named !== undefined
     report({ key: '', message: `cannot read ${JSON.stringify(label)}: ${message}`, source: byVariable ? 'FILMGATE_CONFIG' : label })
     return undefined

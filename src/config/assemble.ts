@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
+import { issuerName } from './issuers.ts'
 import { schema, fields, type Config, type Field, type KeyName, type Origin } from './keys.ts'
 import { tables } from './tables.ts'
-import type { NamedEntry, Setting } from './toml-file.ts'
+import type { Settings } from './toml-file.ts'
 
 export interface Surroundings {
   /** What relative paths are relative to. */
@@ -11,12 +12,12 @@ export interface Surroundings {
 }
 
 /** What is set, and defaults for the rest. */
-export function assemble(settings: ReadonlyMap<string, Setting>, entries: readonly NamedEntry[], { cwd, isTTY }: Surroundings): Config {
+export function assemble({ values, entries, issuers }: Readonly<Settings>, { cwd, isTTY }: Surroundings): Config {
   const sections: Record<string, Record<string, unknown>> = {}
   const origins = new Map<string, Origin>()
   for (const section of Object.keys(schema)) sections[section] = {}
   for (const field of fields) {
-    const setting = settings.get(field.name) ?? { value: defaultOf(field, isTTY), origin: 'default' }
+    const setting = values.get(field.name) ?? { value: defaultOf(field, isTTY), origin: 'default' }
     sections[field.section]![field.property] = normal(field.name, setting.value, cwd)
     origins.set(field.name, setting.origin)
   }
@@ -25,6 +26,8 @@ export function assemble(settings: ReadonlyMap<string, Setting>, entries: readon
     sections[section]![member] = Object.fromEntries(own.map((one) => [one.name, one.entry]))
     for (const { key, origin } of own) origins.set(key, origin)
   }
+  sections['auth']!['issuers'] = issuers.map(({ issuer }) => issuer)
+  for (const [index, { origin }] of issuers.entries()) origins.set(issuerName(index), origin)
   return { ...sections, origins } as unknown as Config
 }
 

@@ -2,15 +2,10 @@ import { databaseUrlMistake } from './database-url.ts'
 import { parseDuration } from './duration.ts'
 import type { ConfigMistake } from './errors.ts'
 import type { Checks, Config, KeyName } from './keys.ts'
-import { cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { issuerName, roleNames } from './issuers.ts'
+import { bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 import { redisUrlMistake } from './redis-url.ts'
 import { entryName } from './tables.ts'
-
-const loopbackHost = (host: string): string | undefined =>
-  isLoopback(host)
-    ? undefined
-    : 'is not a loopback address, and this release has neither TLS nor accounts to protect it with: keep 127.0.0.1, ' +
-      'put a reverse proxy on the same machine in front, and name its network in server.trusted_proxies ("127.0.0.1/32")'
 
 const each =
   (check: (entry: string) => string | undefined) =>
@@ -56,13 +51,12 @@ const named = (text: string): string | undefined =>
     ? undefined
     : 'must not be empty, and have no spaces: it is what tokens are held against'
 
-const roleNames: readonly string[] = ['viewer', 'editor', 'moderator', 'admin']
-
-const role = (name: string): string | undefined => (roleNames.includes(name) ? undefined : `must be one of ${roleNames.join(', ')}`)
+const role = (name: string): string | undefined =>
+  (roleNames as readonly string[]).includes(name) ? undefined : `must be one of ${roleNames.join(', ')}`
 
 export const checks: Checks = {
-  server: { host: loopbackHost, public_url: publicUrl, hosts: each(hostMistake), trusted_proxies: each(cidrMistake) },
-  ops: { host: loopbackHost },
+  server: { host: bindMistake, public_url: publicUrl, hosts: each(hostMistake), trusted_proxies: each(cidrMistake) },
+  ops: { host: bindMistake },
   data: { dir: dataDir },
   database: { url: databaseUrlMistake },
   secrets: { key: secretsKey },
@@ -84,7 +78,16 @@ interface CrossCheck {
   readonly check: (config: Config) => string | undefined
 }
 
+/** That there is an admin, too, only the database knows: see serve/public-binding.ts. */
+const exposed = (host: string, { server }: Config): string | undefined =>
+  isLoopback(host) || server.trustedProxies.length > 0
+    ? undefined
+    : 'is not a loopback address, and without TLS whoever is on the way reads passwords and keys: keep 127.0.0.1, or put a reverse proxy ' +
+      'with TLS in front and name its network in server.trusted_proxies'
+
 const crossChecks: readonly CrossCheck[] = [
+  { keys: ['server.host', 'server.trusted_proxies'], check: (config) => exposed(config.server.host, config) },
+  { keys: ['ops.host', 'server.trusted_proxies'], check: (config) => exposed(config.ops.host, config) },
   {
     keys: ['server.port', 'ops.port', 'server.host', 'ops.host'],
     check: ({ server, ops }) =>
@@ -130,8 +133,18 @@ export function combinationMistakes(config: Config, untyped: ReadonlySet<string>
     const key = keys.find((name) => originOf(name) !== 'default') ?? keys[0]
     return message === undefined ? [] : [{ key, message, source: originOf(key) }]
   })
-  return untyped.has('server.request_timeout_ms') ? mistakes : [...mistakes, ...waitMistakes(config)]
+  return [...mistakes, ...issuerMistakes(config), ...(untyped.has('server.request_timeout_ms') ? [] : waitMistakes(config))]
 }
+
+/** Two who sign for one name: whose tokens they are would be for a token to say. */
+const issuerMistakes = ({ auth, origins }: Config): ConfigMistake[] =>
+  auth.issuers.flatMap(({ url }, index) => {
+    const mistake = {
+      key: `${issuerName(index)}.url`,
+      message: 'is auth.issuer, the name of this server itself: others need names of their own',
+    }
+    return url === auth.issuer ? [{ ...mistake, source: origins.get(issuerName(index)) ?? 'default' }] : []
+  })
 
 /** Its connection would be closed for being idle, or its body for being late, before its turn came. */
 const waitMistakes = ({ server: { requestTimeoutMs }, throttle, origins }: Config): ConfigMistake[] =>

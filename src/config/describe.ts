@@ -1,5 +1,6 @@
+import { issuerName } from './issuers.ts'
 import { fields, schema, type Config, type Field, type Origin } from './keys.ts'
-import { entryName, tables, type Table, type TableEntry } from './tables.ts'
+import { entryName, isTable, tables, type Table, type TableEntry } from './tables.ts'
 
 /** One line of `filmgate config`: `value` in TOML notation, secrets and passwords in URLs replaced by `***`. */
 export interface DescribedValue {
@@ -14,6 +15,7 @@ export const describeConfig = (config: Config): readonly DescribedValue[] =>
     .flatMap((section) => [
       ...fields.filter((field) => field.section === section).map((field) => ({ key: field.name, value: shownField(config, field) })),
       ...tables.filter((table) => table.section === section).flatMap((table) => shownEntries(config, table)),
+      ...(section === 'auth' ? shownIssuers(config) : []),
     ])
     .map(({ key, value }) => ({ key, value, origin: config.origins.get(key) ?? 'default' }))
 
@@ -27,14 +29,27 @@ function shownEntries(config: Config, { name: table, section, member }: Table): 
   return Object.entries(entries).map(([name, entry]) => ({ key: entryName(table, name), value: shownEntry(entry) }))
 }
 
+const shownIssuers = ({ auth }: Config): { key: string; value: string }[] =>
+  auth.issuers.map((issuer, index) => ({ key: issuerName(index), value: shownTable(issuer) }))
+
 const shown = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? withoutPassword(inner) : inner))
 
 function shownEntry(entry: TableEntry): string {
   if (entry === 'exempt') return shown(entry)
   if ('add' in entry) return shown(entry.add)
-  const pairs = Object.entries(entry).map(([property, value]) => `${snake(property)} = ${shown(value)}`)
+  return shownTable(entry)
+}
+
+function shownTable(table: object): string {
+  const pairs = Object.entries(table).map(([property, value]) => `${snake(property)} = ${shownMember(value)}`)
   return `{ ${pairs.join(', ')} }`
+}
+
+function shownMember(value: unknown): string {
+  if (!isTable(value)) return shown(value)
+  const pairs = Object.entries(value).map(([name, inner]) => `${JSON.stringify(name)} = ${shown(inner)}`)
+  return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`
 }
 
 const snake = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

@@ -1,4 +1,5 @@
 import { nearest, type Report } from './errors.ts'
+import { issuersName } from './issuers.ts'
 import { fields, laterSections, type Field } from './keys.ts'
 import { textMistake } from './shape.ts'
 import { tables } from './tables.ts'
@@ -75,6 +76,7 @@ function checkVariableName(name: string, report: Report): void {
   const fail = (message: string): void => report({ key: '', message, source: name })
   const table = tables.find((candidate) => name === variableOf(candidate.name))
   if (laterPrefixes.some((start) => name.startsWith(start))) fail('not available in this release')
+  else if (name === variableOf(issuersName)) fail(`tables such as [[${issuersName}]] are set in filmgate.toml only`)
   else if (table) fail(`tables such as [${table.name}] are set in filmgate.toml only`)
   else fail(`not a known variable; the nearest is ${nearest(name, [...known])}`)
 }

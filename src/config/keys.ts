@@ -105,13 +105,25 @@ export type LimitsOverride = { readonly add: string } | { readonly only: string 
 /** `pace` is one limit in policy notation. */
 export type Throttle = Section<typeof throttleSchema>
 
-/** Tables whose entries are named by who writes them: by "METHOD /path", or by the id of an API key. */
+/** One of [[auth.issuers]]: an OpenID Connect issuer whose access tokens are taken. */
+export interface ExternalIssuer {
+  /** Exactly as in the claim `iss`. */
+  readonly url: string
+  readonly audience: string
+  /** A claim, or the way to a member of one: `realm_access.roles`. Empty where `roles` is. */
+  readonly roleClaim: string
+  readonly roles: Readonly<Record<string, 'viewer' | 'editor' | 'moderator' | 'admin'>>
+  readonly allowPrivate: boolean
+}
+
+/** Tables whose entries are named by who writes them: by "METHOD /path", or by the id of an API key; and the array of tables. */
 interface Tables {
   readonly limits: {
     readonly routes: Readonly<Record<string, LimitsOverride>>
     readonly keys: Readonly<Record<string, LimitsOverride>>
   }
   readonly throttle: { readonly routes: Readonly<Record<string, Throttle>> }
+  readonly auth: { readonly issuers: readonly ExternalIssuer[] }
 }
 
 /** Where a value came from: "default", "filmgate.toml:12", or the name of an environment variable. */
@@ -123,7 +135,7 @@ export type Origin = string
  * limits are still in policy notation.
  */
 export type Config = { readonly [S in SectionName]: Section<Schema[S]> & (S extends keyof Tables ? Tables[S] : unknown) } & {
-  /** By key as written in filmgate.toml, and by `entryName` for each entry of a table. */
+  /** By key as written in filmgate.toml, and by `entryName` for each entry of a table, by `issuerName` for each issuer. */
   readonly origins: ReadonlyMap<string, Origin>
 }
 

@@ -85,6 +85,10 @@ export function hostMistake(entry: string): string | undefined {
   return undefined
 }
 
+/** What is wrong with an address or a name to listen on, or undefined. */
+export const bindMistake = (host: string): string | undefined =>
+  isIP(host) !== 0 || isHost(host) ? undefined : 'is not an address or a name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0'
+
 function isHost(host: string): boolean {
   if (host.startsWith('[')) return isIPv6(host.slice(1, -1)) && !host.includes('%')
   // A last label in digits makes it an IPv4 address (WHATWG URL section 3.5), so it must be a proper one.

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { deepFreeze } from './assemble.ts'
 import { combinationMistakes } from './checks.ts'
 import { ConfigError, type ConfigMistake } from './errors.ts'
+import { issuerName } from './issuers.ts'
 import { fields, schema, type Config, type Field, type Origin } from './keys.ts'
 import { entryName, tables } from './tables.ts'
 
@@ -30,19 +31,28 @@ export function reloadable(current: Config, next: Config): Reloaded {
     sections[section]![member] = table
     for (const entry of Object.keys(table)) origins.set(entryName(name, entry), originIn(next, entryName(name, entry)))
   }
+  // Who may say who people are is settled at the start.
+  sections['auth']!['issuers'] = current.auth.issuers
+  for (const index of current.auth.issuers.keys()) origins.set(issuerName(index), originIn(current, issuerName(index)))
   const config = { ...sections, origins } as unknown as Config
   const mistakes = combinationMistakes(config, new Set())
   if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return { config: deepFreeze(config), ignored: fields.filter((field) => waits(field, current, next)).map((field) => ignored(field, next)) }
+  const changed = fields.filter((field) => waits(field, current, next)).map(({ name }) => name)
+  return { config: deepFreeze(config), ignored: [...changed, ...changedIssuers(current, next)].map((key) => ignored(key, next)) }
+}
+
+function changedIssuers({ auth: { issuers: current } }: Config, { auth: { issuers: next } }: Config): string[] {
+  const indexes = Array.from({ length: Math.max(current.length, next.length) }, (_, index) => index)
+  return indexes.filter((index) => !isDeepStrictEqual(current[index], next[index])).map(issuerName)
 }
 
 const waits = ({ reload, section, property }: Field, current: Config, next: Config): boolean =>
   !reload && !isDeepStrictEqual(valueIn(current, section, property), valueIn(next, section, property))
 
-const ignored = ({ name }: Field, next: Config): ConfigMistake => ({
-  key: name,
+const ignored = (key: string, next: Config): ConfigMistake => ({
+  key,
   message: 'has changed, but only a restart can apply that',
-  source: originIn(next, name),
+  source: originIn(next, key),
 })
 
 const valueIn = (config: Config, section: Field['section'], property: string): unknown =>

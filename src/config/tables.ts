@@ -3,16 +3,16 @@ import { Check } from 'typebox/value'
 import { nearest } from './errors.ts'
 import { throttleSchema, type LimitsOverride, type Origin, type SectionName, type Throttle } from './keys.ts'
 import { plainIntegers, shapeMistake } from './shape.ts'
-import { pathName } from './toml-lines.ts'
+import { pathName, type Path } from './toml-lines.ts'
 
 /** One key of the document with its report: `fail` names it and its line. */
 export interface Entry {
-  readonly path: readonly string[]
+  readonly path: Path
   readonly value: unknown
   readonly origin: Origin
   readonly fail: (message: string) => void
-  /** A key of the table that this one is. */
-  readonly inner: (name: string, value: unknown) => Entry
+  /** A key of the table that this one is, or an entry of the array. */
+  readonly inner: (name: string | number, value: unknown) => Entry
 }
 
 /** What is wrong with limits in policy notation, as the end of a sentence, or undefined. */

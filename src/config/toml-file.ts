@@ -1,9 +1,10 @@
 import { parse, TomlError } from 'smol-toml'
 import { nearest, type Report } from './errors.ts'
-import { fieldsByName, laterSections, schema, type Origin } from './keys.ts'
+import { issuersName, readIssuers } from './issuers.ts'
+import { fieldsByName, laterSections, schema, type ExternalIssuer, type Origin } from './keys.ts'
 import { plainIntegers, shapeMistake } from './shape.ts'
 import { entryName, isTable, readTable, tables, type CheckLimits, type Entry, type TableEntry } from './tables.ts'
-import { keyLines, pathName } from './toml-lines.ts'
+import { keyLines, pathName, type Path } from './toml-lines.ts'
 
 /** A value that has the type of its key, and where it was found. */
 export interface Setting {
@@ -20,26 +21,34 @@ export interface NamedEntry {
   readonly origin: Origin
 }
 
+export interface FoundIssuer {
+  readonly issuer: ExternalIssuer
+  readonly origin: Origin
+}
+
 /** What the file says. */
 export interface Settings {
   /** By key. */
   readonly values: Map<string, Setting>
   readonly entries: NamedEntry[]
+  readonly issuers: FoundIssuer[]
 }
 
-const knownNames = [...fieldsByName.keys(), ...tables.map(({ name }) => name)]
+export const createSettings = (): Settings => ({ values: new Map(), entries: [], issuers: [] })
+
+const knownNames = [...fieldsByName.keys(), ...tables.map(({ name }) => name), issuersName]
 
 /** Reads the text of a filmgate.toml. Undefined when it is not TOML at all; otherwise whatever is right in it, the rest reported. */
 export function readToml(text: string, label: string, check: CheckLimits, report: Report): Settings | undefined {
   const root = parseToml(text, label, report)
   if (root === undefined) return undefined
   const lineOf = keyLines(text)
-  const entry = (path: readonly string[], value: unknown): Entry => {
+  const entry = (path: Path, value: unknown): Entry => {
     const origin = `${label}:${lineOf(path)}`
     const fail = (message: string): void => report({ key: pathName(path), message, source: origin })
     return { path, value, origin, fail, inner: (name, child) => entry([...path, name], child) }
   }
-  const settings: Settings = { values: new Map(), entries: [] }
+  const settings = createSettings()
   for (const [section, value] of Object.entries(root)) {
     const found = entry([section], value)
     if (!isTable(value)) readStray(found)
@@ -61,15 +70,19 @@ function parseToml(text: string, label: string, report: Report): Readonly<Record
   }
 }
 
-function readStray({ path, fail }: Entry): void {
-  const [name = ''] = path
+const sectionOf = ({ path }: Entry): string => String(path[0] ?? '')
+
+function readStray(found: Entry): void {
+  const { fail } = found
+  const name = sectionOf(found)
   if (laterSections.has(name)) fail('is not available in this release')
   else if (Object.hasOwn(schema, name)) fail(`must be a table: [${name}]`)
   else fail(unknownKey(name))
 }
 
-function readEmptySection({ path, fail }: Entry): void {
-  const [name = ''] = path
+function readEmptySection(found: Entry): void {
+  const { fail } = found
+  const name = sectionOf(found)
   if (laterSections.has(name)) fail('is not available in this release')
   else if (!Object.hasOwn(schema, name)) fail(`is not a known section; the nearest is [${nearest(name, Object.keys(schema))}]`)
 }
@@ -87,7 +100,9 @@ function readMember(found: Entry, check: CheckLimits, settings: Settings): void 
     readTable(table, found, check, (entry, value, origin) => {
       settings.entries.push({ table: name, name: entry, key: entryName(table.name, entry), entry: value, origin })
     })
-  } else if (laterSections.has(found.path[0] ?? '')) found.fail('is not available in this release')
+  } else if (name === issuersName) {
+    readIssuers(found, (issuer, { origin }) => void settings.issuers.push({ issuer, origin }))
+  } else if (laterSections.has(sectionOf(found))) found.fail('is not available in this release')
   else found.fail(unknownKey(name))
 }
 

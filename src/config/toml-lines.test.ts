@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { parse } from 'smol-toml'
-import { keyLines, pathName } from './toml-lines.ts'
+import { keyLines, type Path, pathName } from './toml-lines.ts'
 
 test('every way to write a key has its line', () => {
   const toml = `# [server] port = 1
@@ -27,10 +27,17 @@ roles = { "a.b" = "x", c.d = 1.5 } # 19
 since = 2026-01-01 10:00:00       # 20
 list = [{ x = 1 },
   { y = [[2], []] }]              # 22
+[auth.issuers.more]               # 23
+x = 1                             # 24
+[[auth.issuers]]                  # 25
+url = ""                          # 26
+[[auth.issuers.more]]             # 27
+[[auth.issuers.more]]             # 28
+x = 1                             # 29
 `
   assert.doesNotThrow(() => parse(toml))
   const lineOf = keyLines(toml)
-  const expected: readonly (readonly [number, readonly string[]])[] = [
+  const expected: readonly (readonly [number, Path])[] = [
     [2, ['ops', 'port']],
     [3, ['server']],
     [4, ['server', 'hosts']],
@@ -41,10 +48,20 @@ list = [{ x = 1 },
     [15, ['limits', 'routes', 'GET /', 'only']],
     [16, ['limits', 'routes', 'POST "#=" /']],
     [18, ['auth', 'issuers']],
-    [19, ['auth', 'issuers', 'roles', 'a.b']],
-    [19, ['auth', 'issuers', 'roles', 'c', 'd']],
-    [20, ['auth', 'issuers', 'since']],
-    [22, ['auth', 'issuers', 'list', 'y']],
+    [18, ['auth', 'issuers', 0]],
+    [19, ['auth', 'issuers', 0, 'roles', 'a.b']],
+    [19, ['auth', 'issuers', 0, 'roles', 'c', 'd']],
+    [20, ['auth', 'issuers', 0, 'since']],
+    [21, ['auth', 'issuers', 0, 'list', 0, 'x']],
+    [22, ['auth', 'issuers', 0, 'list', 1]],
+    [22, ['auth', 'issuers', 0, 'list', 1, 'y', 0]],
+    [24, ['auth', 'issuers', 0, 'more', 'x']],
+    [25, ['auth', 'issuers', 1]],
+    [26, ['auth', 'issuers', 1, 'url']],
+    [25, ['auth', 'issuers', 1, 'roles']],
+    [27, ['auth', 'issuers', 1, 'more']],
+    [28, ['auth', 'issuers', 1, 'more', 1]],
+    [29, ['auth', 'issuers', 1, 'more', 1, 'x']],
     // What has no line of its own has that of the table around it.
     [14, ['limits', 'routes', 'absent']],
     [1, ['absent']],

@@ -98,3 +98,15 @@ test('a store that is gone when it should take back does not fail who has logged
     await giveBack()
   }
 })
+
+test('attack: a guesser with a whole IPv6 site gets 32 times what one of its prefixes gets, not 65,536 times', async () => {
+  const store = createMemoryStore({ clock: { monotonicMs: () => 0 }, maxTrackedClients: 10_000 })
+  const failures = createFailureLimit({ store, observe: () => undefined, policy: 'login', limits: '3 per minute' })
+  const siteOf = (site: string) => ({
+    at: (i: number) => codeOf(failures.reserve(request, [{ id: `${site}:${i.toString(16)}::/64`, wider: `${site}::/48` }])),
+  })
+  const [guesser, neighbour] = [siteOf('2001:db8:1'), siteOf('2001:db8:2')]
+  const codes = await Promise.all(Array.from({ length: 500 }, (_, i) => guesser.at(i)))
+  assert.equal(codes.filter((code) => code === 'taken').length, 96)
+  assert.equal(await neighbour.at(1), 'taken')
+})

@@ -3,7 +3,8 @@ import type { FastifyRequest } from 'fastify'
 import type { Observe } from '../../core/events.ts'
 import { quotaExceeded, storeUnavailable } from './limiter.ts'
 import { parseLimits } from './notation.ts'
-import type { Decision, Identity, LimiterStore, Quota } from './store.ts'
+import { ofNetwork } from './policies.ts'
+import type { Decision, Identity, LimiterStore, Quota, Window } from './store.ts'
 
 export interface FailureLimitOptions {
   readonly store: LimiterStore
@@ -25,8 +26,12 @@ export interface FailureLimit {
 
 /** Counts failures alone, of identities that the body names (an account, say), which no hook before it can know. */
 export const createFailureLimit = ({ store, observe, policy, limits }: FailureLimitOptions): FailureLimit => {
-  const windows = parseLimits(limits).map((window) => ({ ...window, name: `${policy}-${window.name}` }))
-  const quotas: readonly Quota[] = [{ scope: `failures ${policy}`, windows }]
+  const named = (name: string): Window[] => parseLimits(limits).map((window) => ({ ...window, name: `${name}-${window.name}` }))
+  // Of an IPv6 site, which has as many prefixes as it likes, all of it counts too, for identities that name it as their wider prefix.
+  const quotas: readonly Quota[] = [
+    { scope: `failures ${policy}`, windows: named(policy) },
+    { scope: `failures ${policy} network`, windows: ofNetwork(named(`${policy}-network`)), of: 'wider' },
+  ]
   // Each once, however often it is called. A store that is gone forgets nothing that matters: what is not given back stays counted.
   const giveBack = async (taken: Taken[]): Promise<void> => {
     await Promise.allSettled(taken.splice(0).map(async ({ identity, decision }) => store.refund(identity, quotas, 1, decision)))

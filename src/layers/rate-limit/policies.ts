@@ -102,13 +102,16 @@ export const limitName = (routeName: string, limits: RouteLimits): string =>
 export const totalQuotas = (text: string): { readonly plain: readonly SourcedQuota[]; readonly guarded: readonly SourcedQuota[] } => {
   const windows = read(text, 'limits.total')
   const total = { scope: 'total', windows: windows.map(named('total')) }
-  const network = windows.map(named('network')).map((window) => ({
+  return { plain: [total], guarded: [total, { scope: 'network', windows: ofNetwork(windows.map(named('network'))), of: 'wider' }] }
+}
+
+/** What holds for all prefixes of a network together. */
+export const ofNetwork = <W extends Window>(windows: readonly W[]): W[] =>
+  windows.map((window) => ({
     ...window,
     limit: window.limit * networkFactor,
     ...(window.burst === undefined ? {} : { burst: window.burst * networkFactor }),
   }))
-  return { plain: [total], guarded: [total, { scope: 'network', windows: network, of: 'wider' }] }
-}
 
 /** The route's own windows with what the operator added; `replaced`: they hold instead of the defaults. */
 const ownWindows = (name: string, limits: RouteOwnLimits, override: Exclude<LimitOverride, 'exempt'> | undefined) => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, loadConfig } from '../config.ts'
 import { DatabaseError } from '../db/open.ts'
 import { checkLimits } from '../serve.ts'
+import { keyAdd, keyList, keyRevoke } from './api-keys.ts'
 import { readArguments } from './arguments.ts'
 import { type Command, UsageError } from './command.ts'
 import { config } from './config.ts'
@@ -17,9 +18,31 @@ import { openapi } from './openapi.ts'
 import { flushed, outliveReader, print, tell } from './output.ts'
 import { routes } from './routes.ts'
 import { serve } from './serve.ts'
+import { userAdd, userDisable, userEnable, userList, userPassword, userRemove, userRole } from './users.ts'
 
 /** Everything that the program can do, in the order of the help. */
-export const commands: readonly Command[] = [serve, doctor, config, routes, limits, openapi, migrate, keyRotate, filmsImport, filmsExport]
+export const commands: readonly Command[] = [
+  serve,
+  doctor,
+  config,
+  routes,
+  limits,
+  openapi,
+  userAdd,
+  userList,
+  userRole,
+  userDisable,
+  userEnable,
+  userPassword,
+  userRemove,
+  keyAdd,
+  keyList,
+  keyRevoke,
+  migrate,
+  keyRotate,
+  filmsImport,
+  filmsExport,
+]
 
 export interface Invocation {
   /** What stands behind the program's name. */

@@ -4,13 +4,15 @@ import type { Unit } from '../../db/unit.ts'
 import type { AuditEntry } from '../audit/trail.ts'
 import { written } from '../written.ts'
 import type { Account, AccountRepository, AccountStatements } from './accounts.ts'
-import { type ApiKeyStatements, starterSubject } from './api-keys.ts'
+import { type ApiKeyRepository, type ApiKeyStatements, starterSubject } from './api-keys.ts'
 import type { AccountChanges } from './changes.ts'
+import type { Also } from './parts.ts'
 
 export interface UserChangesOptions {
   readonly accounts: AccountRepository
   readonly statements: AccountStatements
-  readonly keyStatements: ApiKeyStatements
+  readonly keys: Pick<ApiKeyRepository, 'oldestOf'>
+  readonly keyStatements: Pick<ApiKeyStatements, 'revokeAll' | 'removeAll'>
   readonly changes: AccountChanges
   /** Statements that end the sessions of an account, and its logins that are half done. */
   readonly endSessions: (accountId: string) => Unit
@@ -50,8 +52,13 @@ interface Step {
 }
 
 export const createUserChanges = (options: UserChangesOptions): UserChanges => {
-  const { accounts, statements, keyStatements, changes } = options
+  const { accounts, statements, keys, keyStatements, changes } = options
   const stepsOf = createSteps(options)
+  /** The starter key is for those who have nobody to ask for another one. */
+  const endStarter = async (by: By): Promise<Also> => ({
+    unit: [keyStatements.revokeAll(starterSubject)],
+    entries: (await keys.oldestOf(starterSubject)) === undefined ? [] : [{ ...by, action: 'key.revoke_all', target: starterSubject }],
+  })
   const refusalOf = async ({ id }: Account, action: UserAction | undefined): Promise<Refused> => {
     const now = await accounts.byId(id)
     if (now === undefined) return 'gone'
@@ -60,10 +67,10 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
   return {
     add: async (by, { username, role, passwordHash }) => {
       const id = createAccountId()
-      // The starter key is for those who have nobody to ask for another one.
-      const starter = role === 'admin' ? [keyStatements.revokeAll(starterSubject)] : []
       const entry = { ...by, action: 'user.create', target: id, details: { username, role } }
-      const outcome = await changes.commit([statements.add({ id, username, role, passwordHash }), ...starter], [entry])
+      const starter = role === 'admin' ? await endStarter(by) : nothing
+      const unit = [statements.add({ id, username, role, passwordHash }), ...starter.unit]
+      const outcome = await changes.commit(unit, [entry, ...starter.entries])
       if (outcome.result === 'conflict') return undefined
       written(outcome)
       return id
@@ -72,8 +79,9 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
       const steps = stepsOf(account, change)
       if (steps.length === 0) return []
       const entries = steps.map(({ action, details = {} }) => ({ ...by, action, target: account.id, details }))
+      const starter = change.role === 'admin' ? await endStarter(by) : nothing
       const unit = steps.flatMap((step) => step.unit)
-      const outcome = await changes.commit(unit, entries)
+      const outcome = await changes.commit([...unit, ...starter.unit], [...entries, ...starter.entries])
       if (outcome.result === 'conflict') return refusalOf(account, actionAt(steps, outcome.statement))
       written(outcome)
       return steps.map(({ action }) => action)
@@ -89,6 +97,8 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
   }
 }
 
+const nothing: Also = { unit: [], entries: [] }
+
 const leavesNoAdmin: ReadonlySet<UserAction | undefined> = new Set(['user.role', 'user.disable', 'user.remove'])
 
 /** Which step a statement of the whole unit belongs to. */
@@ -103,8 +113,7 @@ const createSteps =
     const { id } = account
     const steps: Step[] = []
     if (change.role !== undefined && change.role !== account.role) {
-      const starter = change.role === 'admin' ? [keyStatements.revokeAll(starterSubject)] : []
-      const unit = [statements.setRole(id, change.role), ...starter]
+      const unit = [statements.setRole(id, change.role)]
       steps.push({ action: 'user.role', unit, details: { from: account.role, to: change.role } })
     }
     if (change.disabled === true && account.disabledAt === null) {

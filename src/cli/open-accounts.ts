@@ -1,0 +1,94 @@
+import { type Account, type AccountRepository, createAccountRepository, createAccountStatements } from '../api/accounts/accounts.ts'
+import { type ApiKeyRepository, type ApiKeyStatements, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/api-keys.ts'
+import { type AccountChanges, createAccountChanges } from '../api/accounts/changes.ts'
+import { createFactorRepository, createFactorStatements } from '../api/accounts/factors.ts'
+import type { Factors } from '../api/accounts/parts.ts'
+import { createSessionStatements } from '../api/accounts/session-statements.ts'
+import { type By, createUserChanges, type Refused, type UserChanges } from '../api/accounts/user-changes.ts'
+import { createAuditTrail } from '../api/audit/trail.ts'
+import { agreeOnKey } from '../api/installation.ts'
+import { type Config, parseDuration } from '../config.ts'
+import { systemClock } from '../core/clock.ts'
+import { openMasterKey } from '../credentials/master-key.ts'
+import { openDatabase } from '../db/open.ts'
+import { openDataDir } from '../serve/data-folder.ts'
+
+/** The accounts of an installation, beside a server that may be running: it hears of each change within a second. */
+export interface OpenAccounts extends AsyncDisposable {
+  readonly accounts: AccountRepository
+  readonly factors: Factors
+  readonly keys: ApiKeyRepository
+  readonly keyStatements: ApiKeyStatements
+  readonly changes: AccountChanges
+  readonly users: UserChanges
+  readonly epochMs: () => number
+}
+
+/** Whoever can write the data folder, or the database, needs no account: who it was, the system's own records say. */
+export const byCli: By = { actor: 'cli' }
+
+export const openAccounts = async (config: Config): Promise<OpenAccounts> => {
+  const { epochMs } = systemClock
+  const dataDir = openDataDir(config)
+  const masterKey = openMasterKey(dataDir, config.secrets.key)
+  const { url } = config.database
+  const database = await openDatabase({ url, dataDir })
+  try {
+    // With another key the audit trail would go on with links that no server takes for its own.
+    if (url !== 'sqlite') await agreeOnKey(database, masterKey, url)
+    const accounts = createAccountRepository(database)
+    const changes = createAccountChanges(database.channel, createAuditTrail(database, epochMs, masterKey.derive('audit')))
+    const keyStatements = createApiKeyStatements(database, epochMs)
+    const keys = createApiKeyRepository(database, epochMs)
+    const sessions = createSessionStatements(database, { epochMs, ...sessionTimes(config) })
+    const factors = createFactorStatements(database, epochMs)
+    const users = createUserChanges({
+      accounts,
+      changes,
+      keys,
+      keyStatements,
+      statements: createAccountStatements(database, epochMs),
+      endSessions: (id) => sessions.endAll(id),
+      removeFactors: (id) => factors.removeAll(id),
+    })
+    return {
+      accounts,
+      changes,
+      keyStatements,
+      users,
+      epochMs,
+      factors: createFactorRepository(database),
+      keys,
+      [Symbol.asyncDispose]: () => database.close(),
+    }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+const sessionTimes = ({ auth }: Config) => ({
+  maxAgeMs: parseDuration(auth.sessionMaxAge) ?? 0,
+  idleMs: parseDuration(auth.sessionIdle) ?? 0,
+})
+
+/** Throws where nobody has that name. */
+export const accountNamed = async ({ accounts }: OpenAccounts, name: string): Promise<Account> => {
+  const account = await accounts.byUsername(name)
+  if (account === undefined) throw new Error(`there is no user ${JSON.stringify(name)}: filmgate user list shows all`)
+  return account
+}
+
+const refusals: Readonly<Record<Refused, string>> = {
+  gone: 'the user was removed at this moment',
+  last_admin: 'this is the last admin, and nobody could administer any more: make another one first',
+  stale: 'the user was changed at this moment: look at it again',
+}
+
+/** What was done; throws where it was refused. */
+export const done = <T>(result: T | Refused): T => {
+  if (isRefused(result)) throw new Error(refusals[result])
+  return result
+}
+
+const isRefused = (result: unknown): result is Refused => typeof result === 'string' && Object.hasOwn(refusals, result)

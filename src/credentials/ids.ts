@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
 
 /** Base 32 of RFC 4648 in lower case, five bits a letter from the front of `bytes`. */
-const base32 = (bytes: Buffer, letters: number): string => {
+export const base32 = (bytes: Buffer, letters: number): string => {
   let text = ''
   for (let bit = 0; text.length < letters; bit += 5) {
     const [high = 0, low = 0] = [bytes[bit >> 3], bytes[(bit >> 3) + 1]]

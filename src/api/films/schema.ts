@@ -4,7 +4,7 @@ import Type, { type Static } from 'typebox'
  * Text that people see: no control characters (log and terminal injection), no lone surrogates, none of the characters that turn the
  * reading direction (a title that displays as another one, CVE-2021-42574), no white space at the ends, and something to see.
  */
-const visibleText = String.raw`^(?!\s)(?=.*[\p{L}\p{N}\p{P}\p{S}])[^\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+(?<!\s)$`
+export const visibleText = String.raw`^(?!\s)(?=.*[\p{L}\p{N}\p{P}\p{S}])[^\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+(?<!\s)$`
 
 /** Code points. */
 export const maxTextLength = 200

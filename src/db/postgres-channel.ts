@@ -11,6 +11,8 @@ import type { PostgresAddress } from './postgres-url.ts'
 const heartbeatMs = 300
 const answerMs = 500
 const maxReconnectMs = 1000
+/** A process that was paused does not know what it missed until the server has answered once more. */
+const maxSilenceMs = 1000
 
 export interface PostgresChannel extends Channel {
   close(): Promise<void>
@@ -24,6 +26,8 @@ export const openPostgresChannel = (driver: typeof pg, address: PostgresAddress)
   const listeners = new Map<string, Set<() => void>>()
   const closing = new AbortController()
   let up = false
+  /** When the last question left that was answered: what was announced before then was heard. */
+  let heardUntilMs = 0
 
   const tell = (name: string): void => listeners.get(name)?.forEach((heard) => heard())
   const tellAll = (): void => listeners.forEach((_, name) => tell(name))
@@ -31,7 +35,11 @@ export const openPostgresChannel = (driver: typeof pg, address: PostgresAddress)
   const listen = async (): Promise<void> => {
     const socket = new Socket()
     const client = new driver.Client({ ...connectionOptions(address), stream: () => socket })
-    const ask = (text: string) => client.query(timed({ text }, performance.now() + answerMs))
+    const ask = async (text: string): Promise<void> => {
+      const askedMs = performance.now()
+      await client.query(timed({ text }, askedMs + answerMs))
+      heardUntilMs = askedMs
+    }
     client.on('error', () => undefined)
     client.on('notification', ({ payload }) => tell(payload ?? ''))
     try {
@@ -62,7 +70,7 @@ export const openPostgresChannel = (driver: typeof pg, address: PostgresAddress)
   return {
     announce: (topic) => [{ sql: 'select pg_notify($1, $2)', parameters: ['filmgate', topic] }],
     subscribe: (topic: Topic, heard) => void listeners.set(topic, (listeners.get(topic) ?? new Set()).add(heard)),
-    isUp: () => up,
+    isUp: () => up && performance.now() - heardUntilMs < maxSilenceMs,
     close: async () => {
       closing.abort()
       await listening

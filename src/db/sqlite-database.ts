@@ -15,7 +15,7 @@ export const openSqlite = async (location: DatabaseLocation, onReadError: (error
   const writer = await openGroupCommit(file)
   const connection = openConnection(file, true)
   const reader: OpenedDialect['reader'] = new Kysely({ dialect: createSqliteDialect(connection, onReadError) })
-  const channel = openSqliteChannel(connection)
+  const channel = openSqliteChannel(file)
   return {
     reader,
     commit: writer.commit,

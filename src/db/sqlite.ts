@@ -3,8 +3,8 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { CompiledQuery, type DatabaseConnection, SqliteAdapter, SqliteDialect, SqliteDriver, type SqliteStatement } from 'kysely'
 
 /** How every connection is opened: constraints on, no writable schema or shadow tables (defensive), wait for a lock instead of failing. */
-export const openConnection = (file: string, readOnly: boolean): DatabaseSync => {
-  const connection = new DatabaseSync(file, { timeout: 5000, enableForeignKeyConstraints: true, defensive: true, readOnly })
+export const openConnection = (file: string, readOnly: boolean, lockWaitMs = 5000): DatabaseSync => {
+  const connection = new DatabaseSync(file, { timeout: lockWaitMs, enableForeignKeyConstraints: true, defensive: true, readOnly })
   if (readOnly) return connection
   // FULL: a commit is on the disk when it returns, so an acknowledged write survives power loss (sqlite.org/pragma.html#pragma_synchronous).
   connection.exec('pragma journal_mode = wal; pragma synchronous = full; pragma trusted_schema = off')

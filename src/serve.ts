@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
+import type { ClaimInvitation } from './serve/claim.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
@@ -16,12 +17,16 @@ export interface ServeOptions {
   readonly config: Config
   /** For people: progress and warnings. The log has a descriptor of its own. */
   readonly print: (text: string) => void
+  /** Whether what is printed is seen at once and kept nowhere. */
+  readonly hasTerminal: boolean
 }
 
 export interface Serving {
   readonly address: string
   readonly opsAddress: string
-  readonly starterKeyPath: string
+  /** Undefined where there is an admin. */
+  readonly starterKeyPath: string | undefined
+  readonly claim: ClaimInvitation | undefined
   /** False where it is switched off, or not built. */
   readonly hasPage: boolean
   /** Stops accepting, answers what is in flight (10 s at most), writes what is waiting, flushes the log. */
@@ -42,12 +47,13 @@ export const checkLimits = (text: string): string | undefined => {
 }
 
 /** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
-export const serve = async ({ config, print }: ServeOptions): Promise<Serving> => {
+export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
   const clock = systemClock
   const sink = openLogSink(1)
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
-  const { database, films, votes, keys, masterKey, starterKeyPath, databaseDir } = await openStores({ config, clock, observe, print })
+  const stores = await openStores({ config, clock, observe, print, hasTerminal })
+  const { database, films, votes, keys, masterKey, starterKeyPath, claim, databaseDir } = stores
   const warnings: string[] = []
   const warn = (warning: string): void => {
     warnings.push(warning)
@@ -97,5 +103,5 @@ export const serve = async ({ config, print }: ServeOptions): Promise<Serving> =
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
   const hasPage = app.routes.some(({ url }) => url === '/index.html')
-  return { address, opsAddress, starterKeyPath, hasPage, stop, reload: reloading.reload }
+  return { address, opsAddress, starterKeyPath, claim, hasPage, stop, reload: reloading.reload }
 }

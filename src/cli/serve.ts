@@ -18,7 +18,7 @@ SIGTERM or SIGINT stops accepting, answers what is in flight (10 s at most) and 
       process.on('SIGTERM', resolve)
       process.on('SIGINT', resolve)
     })
-    const starting = startServing({ config, print: tell })
+    const starting = startServing({ config, print: tell, hasTerminal: process.stderr.isTTY })
     // Early too: unheard, it would end the process.
     process.on('SIGHUP', () => void starting.then((serving) => serving.reload(loadConfig)).catch(() => undefined))
     const serving = await Promise.race([starting, signalled.then(() => undefined)])

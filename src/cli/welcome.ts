@@ -4,29 +4,52 @@ import type { Config } from '../config.ts'
 import type { Serving } from '../serve.ts'
 import { shellQuoted } from './output.ts'
 
-/** What a start prints for people: where it listens, three calls that work as they stand, and what protects them. */
-export const welcome = (config: Config, { address, opsAddress, starterKeyPath, hasPage }: Serving): string => {
+/** What a start prints for people: where it listens, calls that work as they stand, and what protects them. */
+export const welcome = (config: Config, serving: Serving): string => {
   const { limits, server } = config
-  const local = relative('.', starterKeyPath)
-  const keyPath = local.startsWith('..') ? starterKeyPath : local
+  const { address, opsAddress, hasPage } = serving
   return `
 Filmgate listens on ${address} (health: ${opsAddress}/readyz)
 ${hasPage ? `In a browser: ${address}/index.html\n` : ''}
 Try it, one call a second:
   curl ${address}/
   curl '${address}/?like=1'
-  curl ${address}/add_film -H "Authorization: Bearer $(cat ${shellQuoted(keyPath)})" -H 'Content-Type: application/json' -d '{"name":"Moana","studio":"Disney","year":2016}'
-
+${adding(serving)}${claiming(serving)}
 On from the start:
   limits      ${limits.default} for each client and route; 1 per second on / and /add_film; in all ${limits.total}; counted in ${counters(config)}${observed(config)}
 ${throttled(config)}  at once     ${config.concurrency.perClient} requests of each client, ${config.concurrency.total} in all
-  access      reading and voting for everybody, adding films with an API key; other sites' pages cannot vote or write (CORS is closed)
+  access      reading and voting for everybody, adding films with credentials; other sites' pages cannot vote or write (CORS is closed)
   input       JSON only, at most ${server.bodyLimitBytes} bytes, schema for every part, nothing coerced or stripped; SQL only with parameters
   transport   hosts ${['localhost', server.host, ...server.hosts].join(', ')}; headers within ${server.headerTimeoutMs / 1000} s, requests within ${server.requestTimeoutMs / 1000} s
   answers     security headers and a strict CSP on every one, problem documents without internals
   log         one line for every request, refusals included, secrets redacted
   storage     an answered write is on the disk
 `
+}
+
+/** With a key that is at hand: the starter key, until there is an admin. */
+const adding = ({ address, starterKeyPath }: Serving): string =>
+  starterKeyPath === undefined
+    ? 'Adding films needs an API key: an admin makes one with POST /v1/keys.\n'
+    : `  curl ${address}/add_film -H "Authorization: Bearer ${contentOf(starterKeyPath)}" -H 'Content-Type: application/json' -d '{"name":"Moana","studio":"Disney","year":2016}'\n`
+
+/**
+ * Bash and zsh read the password without showing it, and printf is part of them: it stands on no command line, which others of the machine
+ * could see, and in no history.
+ */
+const claiming = ({ address, claim }: Serving): string => {
+  if (claim === undefined) return ''
+  const code = 'code' in claim ? claim.code : contentOf(claim.path)
+  const body = String.raw`printf '{"code":"%s","username":"%s","password":"%s"}' "${code}" admin "$password"`
+  return `
+There is no admin yet. For 15 minutes this line makes one, named admin, and ends the key above; it asks for a password of 12 characters or more:
+  read -rs password && ${body} | curl ${address}/v1/auth/claim -H 'Content-Type: application/json' -d @-; unset password
+`
+}
+
+const contentOf = (path: string): string => {
+  const local = relative('.', path)
+  return `$(cat ${shellQuoted(local.startsWith('..') ? path : local)})`
 }
 
 const counters = ({ limits: { store, onStoreFailure } }: Config): string =>

@@ -1,5 +1,8 @@
-import { type ApiKeyRepository, createApiKeyRepository } from '../api/accounts/api-keys.ts'
+import { type AccountRepository, createAccountRepository } from '../api/accounts/accounts.ts'
+import { type ApiKeyRepository, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/api-keys.ts'
+import { createClaimCodes } from '../api/accounts/claim-codes.ts'
 import { openStarterKey } from '../api/accounts/starter-key.ts'
+import { type AuditTrail, createAuditTrail } from '../api/audit/trail.ts'
 import { createFilmRepository, type FilmRepository } from '../api/films/repository.ts'
 import { importStarterFilms } from '../api/films/starter-films.ts'
 import { agreeOnKey } from '../api/installation.ts'
@@ -10,7 +13,9 @@ import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { type MasterKey, openMasterKey } from '../credentials/master-key.ts'
 import { type Database, DatabaseError, explainConnectFailure, openDatabase } from '../db/open.ts'
+import { type ClaimInvitation, openClaim } from './claim.ts'
 import { openDataDir } from './data-folder.ts'
+import { refuseUnclaimedBinding } from './public-binding.ts'
 
 export interface Stores {
   /** The folder in which the database grows; undefined where a server keeps it. */
@@ -19,8 +24,12 @@ export interface Stores {
   readonly database: Database
   readonly films: FilmRepository
   readonly votes: VoteRepository
+  readonly accounts: AccountRepository
   readonly keys: ApiKeyRepository
-  readonly starterKeyPath: string
+  readonly trail: AuditTrail
+  /** Undefined where there is an admin. */
+  readonly starterKeyPath: string | undefined
+  readonly claim: ClaimInvitation | undefined
 }
 
 interface StoresOptions {
@@ -29,10 +38,12 @@ interface StoresOptions {
   readonly observe: Observe
   /** For people: the progress of a first start. */
   readonly print: (text: string) => void
+  /** Whether what is printed is seen at once and kept nowhere. */
+  readonly hasTerminal: boolean
 }
 
 /** Data folder, keys and database, with what a first start puts into them. Throws a `ConfigError` where the database cannot be used. */
-export const openStores = async ({ config, clock, observe, print }: StoresOptions): Promise<Stores> => {
+export const openStores = async ({ config, clock, observe, print, hasTerminal }: StoresOptions): Promise<Stores> => {
   const dataDir = openDataDir(config)
   const masterKey = openMasterKey(dataDir, config.secrets.key)
   const { url } = config.database
@@ -40,15 +51,20 @@ export const openStores = async ({ config, clock, observe, print }: StoresOption
   const database = await blamed(config, openDatabase({ url, dataDir, observe }))
   const films = createFilmRepository(database, clock)
   const keys = createApiKeyRepository(database, clock.epochMs)
-  const prepare = async (): Promise<string> => {
+  const accounts = createAccountRepository(database)
+  const trail = createAuditTrail(database, clock.epochMs, masterKey.derive('audit'))
+  const prepare = async (): Promise<Pick<Stores, 'starterKeyPath' | 'claim'>> => {
     if (sharedKey) await agreeOnKey(database, sharedKey, url)
-    const path = await openStarterKey({ dataDir, keys, sharedKey })
+    refuseUnclaimedBinding(config, await accounts.hasAdmin())
+    const statements = createApiKeyStatements(database, clock.epochMs)
+    const path = await openStarterKey({ dataDir, accounts, keys, statements, trail, sharedKey })
     await importStarterFilms(films, print)
-    return path
+    const codes = createClaimCodes(database, clock.epochMs)
+    return { starterKeyPath: path, claim: await openClaim({ dataDir, accounts, codes, hasTerminal }) }
   }
-  const starterKeyPath = await blamed(config, prepare())
+  const prepared = await blamed(config, prepare())
   const votes = createVoteRepository(database, clock.epochMs)
-  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, keys, starterKeyPath }
+  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, accounts, keys, trail, ...prepared }
 }
 
 /** A database that cannot be used is a mistake in the configuration: it is told like one, with the place where it was set. */

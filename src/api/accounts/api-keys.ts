@@ -175,6 +175,25 @@ const compileWrites = (db: Kysely<Tables>) => {
     insert: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
       db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, expires_at: expiresAt }),
     ),
+    insertWithoutAdmin: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
+      db
+        .insertInto('api_key')
+        .columns(columns)
+        .expression(
+          db
+            .selectFrom('audit_head')
+            .select([
+              sql<string>`cast(${id} as text)`.as('id'),
+              sql<string>`cast(${subject} as text)`.as('subject'),
+              sql<string>`cast(${name} as text)`.as('name'),
+              sql<string>`cast(${hash} as text)`.as('secret_hash'),
+              sql<string>`cast(${scopes} as text)`.as('scopes'),
+              sql<number>`cast(${at} as bigint)`.as('created_at'),
+              sql<number | null>`cast(${expiresAt} as bigint)`.as('expires_at'),
+            ])
+            .where((e) => e.not(e.exists(db.selectFrom('account').select('account.id').where('role', '=', 'admin')))),
+        ),
+    ),
     insertForAccount: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
       db
         .insertInto('api_key')

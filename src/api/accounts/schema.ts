@@ -32,3 +32,17 @@ export const NewPassword = Type.String({
 export const Browser = Type.Boolean({ description: 'The refresh token comes as a cookie that scripts cannot read, not in the body.' })
 
 export type Username = Static<typeof Username>
+
+/** As `TokenAnswer` in parts.ts. */
+export const Tokens = Type.Object(
+  {
+    access_token: Type.String({ description: 'For Authorization: Bearer.' }),
+    token_type: Type.Literal('Bearer'),
+    expires_in: Type.Integer({ description: 'Seconds.' }),
+    refresh_token: Type.Optional(Type.String({ description: 'Good for one refresh. Left out where it came as a cookie.' })),
+  },
+  {
+    description: 'What a session answers with (RFC 6749 section 5.1).',
+    examples: [{ access_token: 'eyJ0eXAiOi…', token_type: 'Bearer', expires_in: 300, refresh_token: 'fgr_…' }],
+  },
+)

@@ -96,7 +96,7 @@ const masterKey = ({ data, secrets }: Config): Finding => {
 
 const starterKey = (dir: string): Finding => {
   const path = join(dir, 'starter.key')
-  if (!existsSync(path)) return warn('starter key', 'not there; films cannot be added with it', 'start the server: it makes one')
+  if (!existsSync(path)) return ok('starter key', 'not there: a start makes one, unless there is an admin')
   const damaged = (): Finding | undefined =>
     parseApiKey(readFileSync(path, 'utf8').trim()) === undefined
       ? warn('starter key', `${JSON.stringify(path)} holds no API key`, 'start the server: it replaces it')

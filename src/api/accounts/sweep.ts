@@ -1,0 +1,102 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely'
+
+import type { Timers } from '../../core/clock.ts'
+import type { Database } from '../../db/open.ts'
+import type { Tables } from '../../db/tables.ts'
+import { statement, template } from '../../db/unit.ts'
+import { written } from '../written.ts'
+import type { SessionTimes } from './session-repository.ts'
+
+export interface SweepOptions extends Omit<SessionTimes, 'maxAgeMs'> {
+  readonly database: Pick<Database, 'reader' | 'commit'>
+  readonly timers: Timers
+  /** For people; the next sweep tries again. */
+  readonly warn: (message: string) => void
+}
+
+export interface Sweep {
+  /** Deletes what is good for nothing any more; resolves with how many rows. */
+  run(): Promise<number>
+  /** No more by the timer. */
+  close(): void
+}
+
+const everyMs = 10 * 60_000
+/** What was ended is kept so long, for those who look why. */
+const keptMs = 24 * 60 * 60_000
+/** Rows in one statement: none holds up other writers for long. */
+const batchRows = 500
+
+/**
+ * Old sessions with their tokens, half-done logins, answered challenges and claim codes. Used refresh tokens of a session that lives stay as
+ * long as it does: that one of them comes again is how a theft is seen.
+ */
+export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOptions): Sweep => {
+  const deletions = compileDeletions(database.reader)
+  let callOff: () => void
+  let isClosed = false
+
+  const deleteAll = async (deletion: (typeof deletions)[number], moments: Moments): Promise<number> => {
+    let all = 0
+    for (;;) {
+      const rows = written(await database.commit([statement(deletion(moments))]))[0]?.length ?? 0
+      all += rows
+      if (rows < batchRows || isClosed) return all
+    }
+  }
+  const run = async (): Promise<number> => {
+    const now = epochMs()
+    const moments = { now, idle: now - idleMs, kept: now - keptMs }
+    let all = 0
+    for (const deletion of deletions) all += await deleteAll(deletion, moments)
+    return all
+  }
+  const schedule = (): void => {
+    callOff = timers.after(everyMs, () => {
+      run()
+        .catch((error: unknown) => warn(`old sessions are not deleted: ${error instanceof Error ? error.message : String(error)}`))
+        .finally(() => isClosed || schedule())
+    })
+  }
+  schedule()
+  return {
+    run,
+    close: () => {
+      isClosed = true
+      callOff()
+    },
+  }
+}
+
+interface Moments extends Record<string, number> {
+  now: number
+  /** Sessions that were not used since then have ended. */
+  idle: number
+  /** Sessions that somebody ended before then are not kept any more. */
+  kept: number
+}
+
+const isOver = ({ now, idle, kept }: Moments) => sql`(s.revoked_at <= ${kept} or s.expires_at <= ${now} or s.last_used_at <= ${idle})`
+
+const compileDeletions = (db: Kysely<Tables>) => {
+  /** Of one table, by its key. */
+  const batch = (table: string, key: string, rows: (moments: Moments) => RawBuilder<unknown>) =>
+    template<Moments>(['now', 'idle', 'kept'], (moments) => ({
+      compile: () =>
+        sql`delete from ${sql.table(table)} where ${sql.ref(key)} in (${rows(moments)} limit ${sql.lit(batchRows)}) returning ${sql.ref(key)}`.compile(
+          db,
+        ),
+    }))
+  const expired = (table: string) =>
+    batch(table, 'hash', ({ now }) => sql`select t.hash from ${sql.table(table)} t where t.expires_at <= ${now}`)
+  return [
+    // Before the sessions: one of those may have thousands, which would go with it in one statement.
+    batch(
+      'refresh_token',
+      'hash',
+      (at) => sql`select t.hash from refresh_token t join session s on s.id = t.session_id where ${isOver(at)}`,
+    ),
+    batch('session', 'id', (at) => sql`select s.id from session s where ${isOver(at)}`),
+    ...['pending_login', 'spent_challenge', 'claim_code'].map(expired),
+  ]
+}

@@ -86,6 +86,6 @@ const isAccessToken = (payload: JWTPayload, typ: string | undefined): boolean =>
 const hasSubject = (payload: JWTPayload): payload is VerifiedClaims =>
   typeof payload.sub === 'string' && payload.sub !== '' && payload.sub.length <= 255
 
-/** jose has checked that these are numbers; 1e400 is one too. */
+/** jose has checked that these are numbers; 1e400 is one too. A token ends when it says: only its beginning is a matter of two clocks. */
 const isTimely = ({ exp = Infinity, iat = Infinity, nbf = 0 }: JWTPayload, now: number): boolean =>
-  [exp, iat, nbf].every(Number.isFinite) && exp <= now + longestLifeSeconds && iat <= now + leewaySeconds
+  [exp, iat, nbf].every(Number.isFinite) && now < exp && exp <= now + longestLifeSeconds && iat <= now + leewaySeconds

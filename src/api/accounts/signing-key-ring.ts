@@ -21,12 +21,14 @@ export const createKeyRing = ({ database, clock, sealingKey, ttlMs }: KeyRingOpt
   const table = createSigningKeyTable(database, sealingKey)
   let stored: StoredKeys = { keys: [], newest: 0, unusable: [] }
   let reading: { readonly atMs: number; readonly done: Promise<void> } | undefined
+  let isReading = false
   let reads = 0
   let isStale = false
 
   const read = async (): Promise<void> => {
     const mine = ++reads
     isStale = false
+    isReading = true
     try {
       const fresh = await table.read()
       // One that began earlier and took longer knows less.
@@ -34,6 +36,8 @@ export const createKeyRing = ({ database, clock, sealingKey, ttlMs }: KeyRingOpt
     } catch (error) {
       isStale = true
       throw error
+    } finally {
+      if (mine === reads) isReading = false
     }
   }
   const refresh = (): Promise<void> => {
@@ -48,9 +52,13 @@ export const createKeyRing = ({ database, clock, sealingKey, ttlMs }: KeyRingOpt
     table,
     refresh,
     refreshSometimes,
-    /** While announcements may be missed the database is asked, once a second. */
+    /**
+     * Waits for what was announced to be read: a key that was taken back is not known a moment longer. While announcements may be missed the
+     * database is asked, once a second.
+     */
     upToDate: async (): Promise<void> => {
-      if (isStale || !database.channel.isUp()) await refreshSometimes()
+      if (isReading) await reading?.done
+      else if (isStale || !database.channel.isUp()) await refreshSometimes()
     },
     /** The next one that signs ends the time of a key, and a token's life later nobody needs it. */
     accepted: (): readonly SigningKey[] => {

@@ -74,14 +74,15 @@ export const openSigningKeys = async (options: SigningKeysOptions): Promise<Sign
 
   return {
     issuer: {
-      issue: async ({ subject, sessionId, epoch, authenticatedAt, amr, role }) => {
+      issue: async ({ subject, sessionId, epoch, authenticatedAt, notAfter, amr, role }) => {
         await ring.upToDate()
         const key = ring.signing()
         if (key === undefined) throw new Error('there is no key to sign access tokens with')
         const { issuer, audience } = options
         const facts = { iss: issuer, aud: audience, sub: subject, sid: sessionId, epoch, auth_time: toSeconds(authenticatedAt), amr, role }
-        const lifeSeconds = toSeconds(ttlMs)
-        const token = await signAccessToken(facts, { ...key, now: toSeconds(clock.epochMs()), lifeSeconds })
+        const nowMs = clock.epochMs()
+        const lifeSeconds = Math.max(1, toSeconds(Math.min(ttlMs, notAfter - nowMs)))
+        const token = await signAccessToken(facts, { ...key, now: toSeconds(nowMs), lifeSeconds })
         return { token, expiresInSeconds: lifeSeconds }
       },
     },

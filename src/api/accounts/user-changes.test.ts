@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 
-import { databases } from '../../../test/support/databases.ts'
+import { type DatabaseKind, databases } from '../../../test/support/databases.ts'
 import { describeUnless } from '../../../test/support/services.ts'
 import type { Role } from '../../core/access.ts'
 import type { Database } from '../../db/open.ts'
@@ -52,20 +52,20 @@ const newKey = (id: string, subject: string, expiresAt: number | null = null) =>
   expiresAt,
 })
 
+const open = async (kind: DatabaseKind) => {
+  const opened = await kind.open()
+  const key = randomBytes(32)
+  return {
+    one: createInstance(opened.database, key),
+    other: createInstance(await opened.another(), key),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  }
+}
+
 for (const kind of databases) {
   describeUnless(kind.missing, `changes of users on ${kind.name}`, () => {
-    const open = async () => {
-      const opened = await kind.open()
-      const key = randomBytes(32)
-      return {
-        one: createInstance(opened.database, key),
-        other: createInstance(await opened.another(), key),
-        [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
-      }
-    }
-
     test('two admins on two instances demote, disable or remove each other at once: one of the two stays', async () => {
-      await using opened = await open()
+      await using opened = await open(kind)
       const { one, other } = opened
       for (const verb of ['demote', 'disable', 'remove'] as const) {
         const [a, b] = [await one.add(`a-${verb}`, 'admin'), await one.add(`b-${verb}`, 'admin')]
@@ -84,13 +84,13 @@ for (const kind of databases) {
     })
 
     test('of many keys that are made at once an account gets its fifty, and expired ones make room', async () => {
-      await using opened = await open()
+      await using opened = await open(kind)
       const { one, other } = opened
       const { id } = await one.add('ada', 'admin')
       const make = ({ changes, keyStatements }: typeof one, key: ReturnType<typeof newKey>) =>
         changes.commit(keyStatements.add(key), [{ ...by, action: 'key.create', target: key.id }])
       const ids = Array.from({ length: maxKeys - 2 }, (_, i) => `key${String(i).padStart(9, '0')}`)
-      for (const one_ of ids) assert.equal((await make(one, newKey(one_, id))).result, 'committed')
+      for (const keyId of ids) assert.equal((await make(one, newKey(keyId, id))).result, 'committed')
       const results = await Promise.all(
         [1, 2, 3, 4, 5, 6].map((i) => make(i % 2 === 0 ? one : other, newKey(`more${i}0000000`, id, 999_999))),
       )
@@ -102,7 +102,7 @@ for (const kind of databases) {
     })
 
     test('a key is made only for an account that is there and not disabled', async () => {
-      await using opened = await open()
+      await using opened = await open(kind)
       const { one } = opened
       await one.add('root-one', 'admin')
       const grace = await one.add('grace', 'editor')
@@ -114,7 +114,7 @@ for (const kind of databases) {
     })
 
     test('the first admin ends the starter key, whether added or promoted, and nobody else does', async () => {
-      await using opened = await open()
+      await using opened = await open(kind)
       const { one } = opened
       const start = () => one.keys.replaceAll(newKey(randomBytes(6).toString('hex'), 'starter'))
       await start()
@@ -131,7 +131,7 @@ for (const kind of databases) {
     })
 
     test('what is so already is no change, and what was changed meanwhile is not overwritten', async () => {
-      await using opened = await open()
+      await using opened = await open(kind)
       const { one } = opened
       await one.add('ada', 'admin')
       const grace = await one.add('grace', 'editor')

@@ -56,8 +56,7 @@ export const foreignCursor = (): Problem =>
   })
 
 /**
- * The items of a page and how to go on: `rows` are what was found, read one further than `limit`; `seal` makes the
- * cursor behind a row. Sets the Link field, relative to whatever the list was asked for as, so that it is right behind any proxy.
+ * The items of a page and how to go on: `rows` are what was found, read one further than `limit`; `seal` makes the cursor behind a row.
  */
 export const finishPage = <T>(
   request: FastifyRequest,
@@ -67,8 +66,13 @@ export const finishPage = <T>(
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   if (rows.length <= limit || last === undefined) return { items, next: null }
-  const next = seal(last)
+  return { items, next: linkNext(request, reply, seal(last)) }
+}
+
+/** Sets the Link field where there is a next page, relative to whatever the list was asked for as: so it is right behind any proxy. */
+export const linkNext = (request: FastifyRequest, reply: FastifyReply, next: string | undefined): string | null => {
+  if (next === undefined) return null
   const query = new URLSearchParams({ ...(request.query as Record<string, string>), cursor: next })
   void reply.header('link', `<?${query.toString()}>; rel="next"`)
-  return { items, next }
+  return next
 }

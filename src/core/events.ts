@@ -46,6 +46,7 @@ export type SecurityEvent =
       readonly action: 'limits_reset'
       readonly target: string
     })
+  | (RequestFacts & { readonly event: 'sensitive_read'; readonly subject: string | null; readonly resource: 'audit' })
   | (RequestFacts & { readonly event: 'input_validation_fail'; readonly code: ProblemCode; readonly pointers: readonly string[] })
   | (RequestFacts & { readonly event: 'malicious_extraneous'; readonly reason: string })
 

@@ -50,6 +50,7 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   authz_fail: 'warn',
   authz_admin: 'info',
   excess_rate_limit_exceeded: 'warn',
+  sensitive_read: 'info',
   input_validation_fail: 'warn',
   malicious_extraneous: 'warn',
 }

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely'
+import { type CompiledQuery, type Kysely, sql } from 'kysely'
 
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
@@ -23,7 +23,7 @@ export const createFactorRepository = ({ reader }: Pick<Database, 'reader'>): Fa
   const queries = compileReads(reader)
   const stateOf = async (accountId: string): Promise<FactorState> => {
     const [row] = (await reader.executeQuery<StateRow>(queries.state({ id: accountId }))).rows
-    return { hasTotp: row?.totp === 1, passkeys: Number(row?.passkeys ?? 0), recoveryCodesLeft: Number(row?.codes ?? 0) }
+    return { hasTotp: row?.totp === 1, passkeys: row?.passkeys ?? 0, recoveryCodesLeft: row?.codes ?? 0 }
   }
   return {
     stateOf,
@@ -65,9 +65,10 @@ export interface FactorStatements {
   removeAll(accountId: string): Unit
 }
 
+const one = (query: CompiledQuery): Statement => statement(query, 1)
+
 export const createFactorStatements = ({ reader }: Pick<Database, 'reader'>, epochMs: () => number): FactorStatements => {
   const queries = compileWrites(reader)
-  const one = (query: Parameters<typeof statement>[0]): Statement => statement(query, 1)
   const dropCodes = (id: string): Statement => statement(queries.dropCodes({ id }))
   return {
     offerTotp: (id, secret) => one(queries.offerTotp({ id, secret, at: epochMs() })),

@@ -21,8 +21,13 @@ export interface FactorOptions {
   readonly requireMfaFor: readonly Role[]
 }
 
+export type FactorParts = Pick<
+  AccountParts,
+  'database' | 'epochMs' | 'observe' | 'accounts' | 'changes' | 'failures' | 'sessions' | 'publicOrigin'
+>
+
 export interface FactorContext extends FactorOptions {
-  readonly parts: AccountParts
+  readonly parts: FactorParts
   readonly repository: FactorRepository
   readonly factors: FactorStatements
   readonly passkeys: Passkeys

@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 
-import type { FactorContext, FactorOptions } from './factor-changes.ts'
+import type { FactorContext, FactorOptions, FactorParts } from './factor-changes.ts'
 import { createFactorRepository, createFactorStatements } from './factors.ts'
 import { mfaRoutes } from './mfa.ts'
-import type { AccountParts } from './parts.ts'
 import { passkeyLoginRoutes } from './passkey-login.ts'
 import { createPasskeys } from './passkey-table.ts'
 import { passkeyRoutes } from './passkeys.ts'
@@ -11,7 +10,7 @@ import { createPendingLogins } from './pending-logins.ts'
 import { totpRoutes } from './totp.ts'
 
 /** Second factors: an authenticator app, recovery codes, passkeys, and the second half of a login. */
-export const factorRoutes = (server: FastifyInstance, parts: AccountParts, options: FactorOptions): void => {
+export const factorRoutes = (server: FastifyInstance, parts: FactorParts, options: FactorOptions): void => {
   const { database, accounts, epochMs } = parts
   const context: FactorContext = {
     ...options,

@@ -117,7 +117,7 @@ const createLogIn = (context: FactorContext) => {
     const proof = await provePasskey(context, { credential, party, stored, isChallenge })
     if (!proof.ok) return proof
     if (challenge === undefined) return { ok: false, reason: 'passkey answers no challenge' }
-    const unit = [...passkeys.spend(challenge), ...proof.unit]
+    const unit = [passkeys.spend(challenge), ...proof.unit]
     const answer = await parts.sessions.open(request, reply, account, { amr: proof.amr, mfa: true, browser }, { unit, entries: [] })
     return answer === undefined ? { ok: false, reason: 'challenge answered before' } : { ok: true, answer }
   }

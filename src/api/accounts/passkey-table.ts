@@ -5,7 +5,7 @@ import { type Kysely, sql } from 'kysely'
 import type { OpenChallenge } from '../../credentials/challenge.ts'
 import type { Database } from '../../db/open.ts'
 import type { PasskeyTable, Tables } from '../../db/tables.ts'
-import { type Statement, statement, template, type Unit } from '../../db/unit.ts'
+import { type Statement, statement, template } from '../../db/unit.ts'
 
 /** Of one account. */
 export const maxPasskeys = 20
@@ -36,8 +36,8 @@ export interface Passkeys {
   use(passkey: Pick<Passkey, 'id' | 'accountId'>, counter: number): Statement
   /** `keepOne`: conflicts where it is the last factor. */
   remove(passkey: Pick<Passkey, 'id' | 'accountId'>, keepOne: boolean): Statement
-  /** The first statement conflicts where the challenge was answered before. */
-  spend(challenge: OpenChallenge): Unit
+  /** Conflicts where the challenge was answered before; the sweep forgets it when it is over. */
+  spend(challenge: OpenChallenge): Statement
 }
 
 export const createPasskeys = ({ reader }: Pick<Database, 'reader'>, epochMs: () => number): Passkeys => {
@@ -50,7 +50,7 @@ export const createPasskeys = ({ reader }: Pick<Database, 'reader'>, epochMs: ()
     add: ({ transports, ...passkey }) => statement(queries.add({ ...passkey, transports: transports.join(' '), at: epochMs() }), 1),
     use: ({ id, accountId }, counter) => statement(queries.use({ id, accountId, counter, at: epochMs() }), 1),
     remove: ({ id, accountId }, keepOne) => statement((keepOne ? queries.removeSpare : queries.remove)({ id, accountId }), 1),
-    spend: ({ hash, expiresAt }) => [statement(queries.spend({ hash, expiresAt }), 1), statement(queries.forgetSpent({ at: epochMs() }))],
+    spend: ({ hash, expiresAt }) => statement(queries.spend({ hash, expiresAt }), 1),
   }
 }
 
@@ -92,7 +92,6 @@ const compileQueries = (db: Kysely<Tables>) => {
     spend: template<{ hash: string; expiresAt: number }>(['hash', 'expiresAt'], ({ hash, expiresAt }) =>
       db.insertInto('spent_challenge').values({ hash, expires_at: expiresAt }),
     ),
-    forgetSpent: template<{ at: number }>(['at'], ({ at }) => db.deleteFrom('spent_challenge').where('expires_at', '<', at)),
   }
 }
 

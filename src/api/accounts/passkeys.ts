@@ -114,7 +114,7 @@ const createPasskeyChanges = (context: FactorContext) => {
         action: 'passkey.add',
         details: { passkey: passkeyName(made.id) },
         unit: [
-          ...passkeys.spend(challenge),
+          passkeys.spend(challenge),
           passkeys.add(passkey),
           factors.endTokens(account.id),
           factors.raiseSession(sessionId, account.id, 'hwk user mfa'),

@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 
+import { accountRoutes, type AccountRoutesOptions } from './api/accounts/routes.ts'
+import { createAuditRepository } from './api/audit/repository.ts'
+import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
@@ -30,7 +33,9 @@ interface SharedOptions {
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
   readonly limiterStore: layers.LimiterStore
   readonly protections: Protections
-  readonly lookupKey: layers.KeyLookup
+  readonly accounts: AccountRoutesOptions
+  /** What is asked about credentials. */
+  readonly credentials: Omit<layers.AuthenticationOptions, 'observe' | 'clock'>
   /** Where a key of the configuration was set. */
   readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
@@ -71,7 +76,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
   // 8: who it is. 12: what becomes of every error.
-  await server.register(layers.authentication, { observe, lookupKey: options.lookupKey })
+  await server.register(layers.authentication, { ...options.credentials, observe, clock })
   await server.register(layers.problems, { observe })
   // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
   await server.register(layers.authorization, { observe, clock, publicPermissions })
@@ -111,6 +116,9 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
   })
   const warn = (message: string): void => log.note('warn', message)
   if (config.page.enabled) pageRoutes(server, { warn })
+  accountRoutes(server, options.accounts)
+  const { cursors, database } = options.accounts
+  auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
   limitRoutes(server, { routes, limits, store, observe, originOf: options.originOf })
   return siteRoutes(server, {
     routes,

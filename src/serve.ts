@@ -1,14 +1,14 @@
-import { createKeyLookup } from './api/accounts/api-keys.ts'
 import { buildApp, buildOpsApp } from './app.ts'
 import type { Config } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
+import { openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
-import { createOperatorLookup } from './serve/operator.ts'
+import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
 import { createReloading } from './serve/reload.ts'
 import { openStores } from './serve/stores.ts'
@@ -53,7 +53,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
   const stores = await openStores({ config, clock, observe, print, hasTerminal })
-  const { database, films, votes, keys, masterKey, starterKeyPath, claim, databaseDir } = stores
+  const { database, films, votes, masterKey, trail, starterKeyPath, claim, databaseDir } = stores
   const warnings: string[] = []
   const warn = (warning: string): void => {
     warnings.push(warning)
@@ -62,6 +62,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   }
   database.warnings.forEach(warn)
   const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
+  const accounts = await openAccounts({ config, clock, observe, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
   const app = await buildApp({
     config,
@@ -73,7 +74,8 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     films,
     votes,
     voterId: createVoterIds(masterKey.derive('voter')),
-    lookupKey: createOperatorLookup(masterKey, clock.epochMs, createKeyLookup(keys)),
+    accounts: accounts.routes,
+    credentials: withOperator(masterKey, clock.epochMs, accounts.credentials),
     originOf: (key) => reloading.originOf(key),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
@@ -97,6 +99,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
     await Promise.all([drain(app.server), drain(opsApp)])
+    await accounts.close()
     await limiterStore.close()
     await database.close()
     sink.flush()

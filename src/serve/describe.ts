@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 
+import { createAuditTrail } from '../api/audit/trail.ts'
 import { createFilmRepository } from '../api/films/repository.ts'
 import { listLimits } from '../api/limits/routes.ts'
 import type { LimitList } from '../api/limits/schema.ts'
@@ -8,6 +9,7 @@ import { createVoteRepository } from '../api/votes/repository.ts'
 import { type App, buildApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import { systemClock as clock } from '../core/clock.ts'
+import type { MasterKey } from '../credentials/master-key.ts'
 import { createVoterIds } from '../credentials/voter-id.ts'
 import { createOfflineDatabase } from '../db/offline.ts'
 import {
@@ -19,6 +21,7 @@ import {
   type Quota,
   type RouteEntry,
 } from '../layers/index.ts'
+import { createAccountRoutes } from './accounts.ts'
 import { refuseUnknownRoutes } from './known-routes.ts'
 import { createProtections } from './protections.ts'
 
@@ -40,18 +43,25 @@ export interface DescribedRoute {
 export const describeApp = async (config: Config): Promise<App> => {
   const database = createOfflineDatabase(config.database.url)
   const log = createSilentLog()
+  const masterKey: MasterKey = { derive: () => Buffer.alloc(32) }
+  const trail = createAuditTrail(database, clock.epochMs, masterKey.derive('audit'))
+  const limiterStore = createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients })
   return buildApp({
     config,
     clock,
     log,
     observe: log.event,
-    limiterStore: createMemoryStore({ clock, maxTrackedClients: config.limits.maxTrackedClients }),
+    limiterStore,
     protections: createProtections(config),
     originOf: (key) => config.origins.get(key) ?? 'default',
     films: createFilmRepository(database, clock),
     votes: createVoteRepository(database, clock.epochMs),
     voterId: createVoterIds(Buffer.alloc(32)),
-    lookupKey: () => Promise.resolve(undefined),
+    accounts: createAccountRoutes(
+      { config, clock, observe: log.event, database, masterKey, trail, limiterStore, warn: () => undefined },
+      noKeys,
+    ),
+    credentials: {},
     onUntrustedProxy: () => undefined,
   })
 }
@@ -102,4 +112,7 @@ const written = (quotas: readonly Quota[]): string | null =>
     : quotas.map(({ windows }, i) => formatLimits(windows) + (quotas.length > 1 && i === 0 ? ' (route)' : '')).join('; ')
 
 /** What is only described has nothing to tell. */
+const notServing = (): Promise<never> => Promise.reject(new Error('this is a description, no server'))
+const noKeys = { issuer: { issue: notServing }, jwks: notServing }
+
 const createSilentLog = () => createLog({ sink: { write: () => undefined, flush: () => undefined }, clock, level: 'fatal', format: 'json' })

@@ -1,6 +1,7 @@
 import { deriveSecret, formatApiKey, hashSecret } from '../credentials/api-key.ts'
 import type { MasterKey } from '../credentials/master-key.ts'
 import type { KeyLookup } from '../layers/index.ts'
+import type { CredentialOptions } from './accounts.ts'
 
 /** No key that is made can begin so: those are random, and 2^47 of them are as likely. */
 const idStart = 'operator'
@@ -21,15 +22,17 @@ const keyOf = (masterKey: MasterKey, period: number) => {
   return { id, secret: deriveSecret(masterKey.derive('operator'), `${id} ${period}`) }
 }
 
-/** Knows the operator's keys of now, of the period before and, where clocks differ, of the next, besides those of the database. */
-export const createOperatorLookup = (masterKey: MasterKey, epochMs: () => number, lookupKey: KeyLookup): KeyLookup => {
+/** Knows the operator's keys of now, of the period before and, where clocks differ, of the next, besides what else is known of credentials. */
+export const withOperator = (masterKey: MasterKey, epochMs: () => number, others: CredentialOptions): CredentialOptions => {
   const permissions = new Set(['security:read', 'security:write'] as const)
-  return (id) => {
-    if (!id.startsWith(idStart)) return lookupKey(id)
+  const lookup: KeyLookup = async (id) => {
+    if (!id.startsWith(idStart)) return undefined
     const now = periodOf(epochMs())
-    const key = [now, now - 1, now + 1].map((period) => ({ period, ...keyOf(masterKey, period) })).find((one) => one.id === id)
-    if (key === undefined) return lookupKey(id)
+    const period = [now, now - 1, now + 1].find((one) => keyOf(masterKey, one).id === id)
+    if (period === undefined) return undefined
     const principal = { subject: 'operator', credential: `key:${id}`, permissions }
-    return Promise.resolve({ secretHash: hashSecret(key.secret), principal, expiresAt: (key.period + 2) * periodMs })
+    // Where clocks differ it may be of the next period; in that and the one after it, it is known.
+    return { secretHash: hashSecret(keyOf(masterKey, period).secret), principal, expiresAt: (period + 2) * periodMs }
   }
+  return { ...others, lookupKey: async (id) => (await lookup(id)) ?? others.lookupKey?.(id) }
 }

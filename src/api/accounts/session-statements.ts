@@ -148,17 +148,22 @@ const text = (value: string | null) => sql<string>`cast(${value} as text)`
 const wide = (value: number) => sql<number>`cast(${value} as bigint)`
 const small = (value: number) => sql<number>`cast(${value} as integer)`
 
+const openedColumns = [
+  ...(['id', 'account_id', 'created_at', 'authenticated_at', 'last_used_at'] as const),
+  ...(['expires_at', 'amr', 'mfa', 'browser', 'client', 'user_agent'] as const),
+] as const
+
 /** Rows that come out of the account's own, so that there are none when it has changed. */
 const compileOpening = (db: Kysely<Tables>) => {
   const asItWas = (accountId: string, epoch: number) =>
     db.selectFrom('account').where('account.id', '=', accountId).where('epoch', '=', epoch).where('disabled_at', 'is', null)
+  const times = ['id', 'account_id', 'created_at', 'authenticated_at', 'last_used_at', 'expires_at'] as const
   const names = ['id', 'accountId', 'epoch', 'amr', 'mfa', 'browser', 'client', 'userAgent', 'at', 'expiresAt'] as const
   return {
     open: template<OpenArgs>(names, ({ id, accountId, epoch, amr, mfa, browser, client, userAgent, at, expiresAt }) =>
       db
         .insertInto('session')
-        .columns(['id', 'account_id', 'created_at', 'authenticated_at', 'last_used_at', 'expires_at'])
-        .columns(['amr', 'mfa', 'browser', 'client', 'user_agent'])
+        .columns([...times, ...(['amr', 'mfa', 'browser', 'client', 'user_agent'] as const)])
         .expression(
           asItWas(accountId, epoch)
             .select([text(id).as('id'), 'account.id as account_id'])

@@ -4,10 +4,18 @@ import { readCompactForm } from '../../credentials/compact-form.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Principal } from '../../core/request.ts'
 
-/** The key of that id unless it is revoked: the hash of its secret and whom it speaks for. `expiresAt` in epoch milliseconds. */
-export type KeyLookup = (
-  id: string,
-) => Promise<{ readonly secretHash: string; readonly principal: Principal; readonly expiresAt?: number | null } | undefined>
+/** What is known of a key that is not revoked. */
+export interface FoundKey {
+  readonly secretHash: string
+  /** Whom it speaks for. */
+  readonly principal: Principal
+  /** Epoch milliseconds. */
+  readonly expiresAt?: number | null
+  /** Called when its secret was found to be right: whoever only names a key has not used it. */
+  readonly verified?: () => void
+}
+
+export type KeyLookup = (id: string) => Promise<FoundKey | undefined>
 
 /** What is asked about credentials. At least one of the three. */
 export interface CredentialSources {
@@ -77,6 +85,7 @@ const readClaims = (payload: string): { readonly iss?: unknown } | undefined => 
 const askKey = async (key: ApiKey, lookupKey: KeyLookup): Promise<Speaker | undefined> => {
   const stored = await lookupKey(key.id)
   if (stored === undefined || !secretMatches(key.secret, stored.secretHash)) return undefined
+  stored.verified?.()
   return { principal: stored.principal, expiresAt: stored.expiresAt ?? Infinity }
 }
 

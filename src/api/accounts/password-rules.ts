@@ -24,9 +24,9 @@ export interface PasswordContext {
 /**
  * Why a password is too close to what everybody knows, as the end of a sentence; undefined: it is not. In whatever case:
  * - it holds the username, where that has 4 characters or more;
- * - fewer than 8 characters are left without the words of the product, the issuer and the username, wherever and however often they stand;
- * - or fewer than 8 are left where a text that repeats (`abcabcabcabc`) counts once, and a run of 4 or more that stay the same, or go up or
- *   down by one (`1111`, `abcd`, `4321`), as one character.
+ * - fewer than 8 characters are left of it where a text that repeats (`abcabcabcabc`) counts once, and a run of 4 or more that stay the
+ *   same, or go up or down by one (`1111`, `abcd`, `4321`), as one character;
+ * - or fewer than 8 are left so without the words of the product, the issuer and the username, wherever and however often they stand.
  * No rule asks for kinds of characters (ASVS 6.2.5).
  */
 export const tooObvious = (password: string, { username, words }: PasswordContext): string | undefined => {
@@ -35,10 +35,12 @@ export const tooObvious = (password: string, { username, words }: PasswordContex
   const parts = username.split(/[._-]/).filter((part) => part.length > 1)
   const known = [...productWords, ...words, username, ...parts].filter((word) => word !== '').toSorted((a, b) => b.length - a.length)
   const rest = known.reduce((left, word) => left.replaceAll(word, ''), text)
-  if (lengthOf(rest) < enoughBeside) return 'must be more than the username and words about this server'
-  if (lengthOf(collapsed(period(text))) < enoughBeside) return 'must not be a repetition or a sequence'
-  return undefined
+  if (essence(text) < enoughBeside) return 'must not be a repetition or a sequence'
+  return essence(rest) < enoughBeside ? 'must be more than the username and words about this server' : undefined
 }
+
+/** How many characters somebody had to think of. */
+const essence = (text: string): number => lengthOf(collapsed(period(text)))
 
 /** Code points. */
 export const lengthOf = (text: string): number => Array.from(text).length

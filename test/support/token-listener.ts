@@ -98,7 +98,10 @@ export const startTokenListener = async (database: Database, options: TokenListe
       revoked_at: null,
     })
     const account = { id: subject, username, role, passwordHash: null }
-    await changes.commit([statements.add(account), statement(session.compile(), 1)], [])
+    await changes.commit(
+      [statements.add(account), statement(session.compile(), 1)],
+      [{ actor: 'cli', action: 'user.create', target: subject }],
+    )
     const facts = { subject, sessionId: sid, authenticatedAt: at, amr: ['pwd'], role, notAfter: at + 86_400_000 }
     return { subject, sid, username, token: async () => (await keys.issuer.issue({ ...facts, epoch: 0 })).token }
   }

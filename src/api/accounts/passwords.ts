@@ -40,4 +40,5 @@ export const createPasswords = ({ gate, commonPasswords, words }: PasswordsOptio
 }
 
 const askerOf = (request: FastifyRequest | undefined): Asker | undefined =>
-  request && { client: request.client.prefix, isGone: () => request.raw.destroyed || request.raw.socket.destroyed }
+  // Not whether the request is destroyed: it is as soon as its body was read.
+  request && { client: request.client.prefix, isGone: () => request.raw.socket.destroyed }

@@ -148,11 +148,6 @@ const text = (value: string | null) => sql<string>`cast(${value} as text)`
 const wide = (value: number) => sql<number>`cast(${value} as bigint)`
 const small = (value: number) => sql<number>`cast(${value} as integer)`
 
-const openedColumns = [
-  ...(['id', 'account_id', 'created_at', 'authenticated_at', 'last_used_at'] as const),
-  ...(['expires_at', 'amr', 'mfa', 'browser', 'client', 'user_agent'] as const),
-] as const
-
 /** Rows that come out of the account's own, so that there are none when it has changed. */
 const compileOpening = (db: Kysely<Tables>) => {
   const asItWas = (accountId: string, epoch: number) =>

@@ -13,6 +13,8 @@ declare module 'fastify' {
     access?: Access
     /** Only for those who proved who they are just now (OWASP ASVS 5.0 7.5.1): whoever finds an open browser cannot take the account over. */
     freshLogin?: true
+    /** Only in a session of this server: no API key, which is for programs, and no token of another issuer (OWASP ASVS 5.0 7.2.2). */
+    sessionOnly?: true
   }
 }
 
@@ -30,11 +32,16 @@ export const authorization: FastifyPluginCallback<AuthorizationOptions> = wholeS
   const { publicPermissions, freshForMs = 300_000 } = options
   app.addHook('onRoute', (route) => {
     const access = requiredAccess(route)
+    const { freshLogin = false, sessionOnly = false } = route.config ?? {}
     const isOpen = access === 'public' || publicPermissions.has(access as Permission)
-    if (isOpen && route.config?.freshLogin === true)
+    if (isOpen && (freshLogin || sessionOnly))
       throw new Error(`route ${String(route.method)} ${route.url} is open: nobody has to log in for it`)
     if (isOpen) return
-    const guards = [createGuard(access, options), ...(route.config?.freshLogin === true ? [createFreshGuard(freshForMs, options)] : [])]
+    const guards = [
+      createGuard(access, options),
+      ...(sessionOnly ? [createSessionGuard(options)] : []),
+      ...(freshLogin ? [createFreshGuard(freshForMs, options)] : []),
+    ]
     route.onRequest = [route.onRequest ?? [], guards].flat()
   })
   done()
@@ -60,7 +67,21 @@ const createGuard = (access: Exclude<Access, 'public'>, { observe }: Authorizati
   }
 }
 
-/** Behind the other guard, so that there is a principal. An API key proves nothing about who holds it now: it is never fresh. */
+const noSession = new Problem('forbidden', {
+  detail: 'This needs a login here: an API key, or the token of another issuer, speaks for no account itself.',
+})
+
+/** Behind the first guard, so that there is a principal. A key that leaked must not make others that outlive it, nor change its account. */
+const createSessionGuard =
+  ({ observe }: AuthorizationOptions): onRequestHookHandler =>
+  (request, _reply, next) => {
+    const principal = principalOf(request)
+    if (principal?.credential.startsWith('session:') === true) return next()
+    if (principal !== null) refused(request, principal, 'a session', observe)
+    return next(noSession)
+  }
+
+/** Behind the first guard, too. An API key proves nothing about who holds it now: it is never fresh. */
 const createFreshGuard = (freshForMs: number, { observe, clock }: AuthorizationOptions): onRequestHookHandler => {
   const stale = new Problem('unauthenticated', {
     detail: `This needs a login at most ${freshForMs / 60_000} minutes ago: log in again and repeat it with the new token.`,

@@ -1,12 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
-import { Problem } from '../../core/errors.ts'
 import type { Principal } from '../../core/request.ts'
 import type { By } from './user-changes.ts'
-
-const sessionsOnly = new Problem('forbidden', {
-  detail: 'This needs a login here: an API key, or the token of another issuer, speaks for no account itself.',
-})
 
 /** Whoever acts on a guarded route. */
 export const principalOf = ({ principal }: FastifyRequest): Principal => {
@@ -14,13 +9,10 @@ export const principalOf = ({ principal }: FastifyRequest): Principal => {
   return principal
 }
 
-/**
- * The account and the session of somebody who logged in here. Keys are for programs: one that leaked must neither make others that outlive it
- * nor change the account that it was taken from (OWASP ASVS 5.0 7.2.2).
- */
+/** The account and the session of somebody who logged in here, on a route that is `sessionOnly`. */
 export const sessionOf = (request: FastifyRequest): { readonly accountId: string; readonly sessionId: string } => {
   const { subject, credential } = principalOf(request)
-  if (!credential.startsWith('session:')) throw sessionsOnly
+  if (!credential.startsWith('session:')) throw new Error('a route without sessionOnly asked for the session')
   return { accountId: subject, sessionId: credential.slice('session:'.length) }
 }
 

@@ -27,7 +27,10 @@ export const keyRoutes = (server: FastifyInstance, options: KeyRoutesOptions): v
 
   app.get(
     '/v1/keys',
-    { schema: { ...listKeysDescription, querystring: NoQuery, response: { 200: KeyList } }, config: { access: 'authenticated' } },
+    {
+      schema: { ...listKeysDescription, querystring: NoQuery, response: { 200: KeyList } },
+      config: { access: 'authenticated', sessionOnly: true },
+    },
     async (request) => {
       const { accountId } = sessionOf(request)
       return { items: (await keys.listOf(accountId)).map(shown), next: null }
@@ -38,7 +41,7 @@ export const keyRoutes = (server: FastifyInstance, options: KeyRoutesOptions): v
     '/v1/keys',
     {
       schema: { ...makeKeyDescription, querystring: NoQuery, body: NewKeyBody, response: { 201: MadeKey } },
-      config: { access: 'authenticated', freshLogin: true, limits: { add: '20 per hour' } },
+      config: { access: 'authenticated', sessionOnly: true, freshLogin: true, limits: { add: '20 per hour' } },
     },
     async (request, reply) => {
       const made = await makeKey(request, request.body)

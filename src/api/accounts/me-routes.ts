@@ -29,7 +29,7 @@ export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): voi
 
   app.get(
     '/v1/me',
-    { schema: { ...meDescription, querystring: NoQuery, response: { 200: Me } }, config: { access: 'authenticated' } },
+    { schema: { ...meDescription, querystring: NoQuery, response: { 200: Me } }, config: { access: 'authenticated', sessionOnly: true } },
     async (request) => shown(request, await ownAccount(request, options)),
   )
 
@@ -38,14 +38,14 @@ export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): voi
     {
       schema: { ...renameMeDescription, querystring: NoQuery, body: MePatch, response: { 200: Me } },
       // Each try says whether somebody has the name.
-      config: { access: 'authenticated', limits: { add: '20 per hour' } },
+      config: { access: 'authenticated', sessionOnly: true, limits: { add: '20 per hour' } },
     },
     async (request) => shown(request, await rename(request, request.body.username)),
   )
 
   app.delete(
     '/v1/me',
-    { schema: { ...removeMeDescription, querystring: NoQuery }, config: { access: 'authenticated', freshLogin: true } },
+    { schema: { ...removeMeDescription, querystring: NoQuery }, config: { access: 'authenticated', sessionOnly: true, freshLogin: true } },
     async (request, reply) => {
       const account = await ownAccount(request, options)
       const result = await users.remove(byOf(request), account)
@@ -60,7 +60,7 @@ export const meRoutes = (server: FastifyInstance, options: MeRoutesOptions): voi
     '/v1/me/password',
     {
       schema: { ...changePasswordDescription, querystring: NoQuery, body: PasswordChange },
-      config: { access: 'authenticated', freshLogin: true },
+      config: { access: 'authenticated', sessionOnly: true, freshLogin: true },
     },
     async (request, reply) => {
       await changePassword(request, request.body.current_password, request.body.new_password)

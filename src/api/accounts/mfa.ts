@@ -33,6 +33,9 @@ const misfit = (detail: string): Problem =>
 /** What a second factor proved, and what is committed with the session so that it proves it once; or why it proved nothing, for the log. */
 export type SecondProof = (Also & { readonly ok: true; readonly amr: readonly string[] }) | { readonly ok: false; readonly reason: string }
 
+/** As a login: an office behind one address, and wrong codes have limits of their own. */
+const limits = { only: '60 per minute; 1000 per hour' } as const
+
 /** `POST /v1/auth/mfa`: what a login that is half done needs to become a session. */
 export const mfaRoutes = (server: FastifyInstance, context: FactorContext): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
@@ -40,7 +43,10 @@ export const mfaRoutes = (server: FastifyInstance, context: FactorContext): void
   const finish = createFinish(context)
   app.post(
     '/v1/auth/mfa',
-    { schema: { ...finishLoginDescription, querystring: NoQuery, body: Mfa, response: { 200: Tokens } }, config: { access: 'public' } },
+    {
+      schema: { ...finishLoginDescription, querystring: NoQuery, body: Mfa, response: { 200: Tokens } },
+      config: { access: 'public', limits },
+    },
     async (request, reply) => {
       const pending = await pendingLogins.find(request.body.mfa_token)
       if (pending === undefined) {

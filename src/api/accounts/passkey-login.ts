@@ -28,6 +28,9 @@ const refused = new Problem('unauthenticated', {
 
 const purpose = 'log in'
 
+/** As a login: an office behind one address, and wrong passkeys have limits of their own. */
+const limits = { only: '60 per minute; 1000 per hour' } as const
+
 /** Logins with a passkey and nothing else, and what a passkey is asked as a second factor. */
 export const passkeyLoginRoutes = (server: FastifyInstance, context: FactorContext): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
@@ -40,7 +43,7 @@ export const passkeyLoginRoutes = (server: FastifyInstance, context: FactorConte
     '/v1/auth/passkey/options',
     {
       schema: { ...passkeyQuestionDescription, querystring, body: PasskeyQuestion, response: { 200: AssertionOptions } },
-      config: { access: 'public' },
+      config: { access: 'public', limits },
     },
     async (request) => {
       const { id: rpId } = relyingPartyOf(parts.publicOrigin, request.headers.host)
@@ -54,7 +57,7 @@ export const passkeyLoginRoutes = (server: FastifyInstance, context: FactorConte
     '/v1/auth/passkey/verify',
     {
       schema: { ...passkeyLoginDescription, querystring, body: PasskeyLogin, response: { 200: Tokens } },
-      config: { access: 'public' },
+      config: { access: 'public', limits },
     },
     async (request, reply) => {
       const { credential, browser = false } = request.body

@@ -27,8 +27,8 @@ const notVerified = new Problem('validation_failed', {
   errors: [{ pointer: '/credential', detail: 'must be made with the options of POST /v1/me/passkeys/options' }],
 })
 
-const own = { access: 'authenticated' } as const
-const ownFresh = { access: 'authenticated', freshLogin: true } as const
+const own = { access: 'authenticated', sessionOnly: true } as const
+const ownFresh = { ...own, freshLogin: true } as const
 
 /** The passkeys of an account: how they come and go. */
 export const passkeyRoutes = (server: FastifyInstance, context: FactorContext): void => {

@@ -16,7 +16,7 @@ export type SessionRoutesOptions = Pick<AccountParts, 'accounts'> & EndingOption
 
 const noSuchSession = new Problem('not_found', { detail: 'There is no such session.' })
 const noSuchUser = new Problem('not_found', { detail: 'There is no such user.' })
-const config = { access: 'authenticated' } as const
+const config = { access: 'authenticated', sessionOnly: true } as const
 
 /** What everybody sees and ends of the own sessions, and an admin of all (OWASP ASVS 5.0 7.4.5, 7.5.2). */
 export const sessionRoutes = (server: FastifyInstance, options: SessionRoutesOptions): void => {

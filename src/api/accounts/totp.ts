@@ -28,8 +28,8 @@ const wrongCode = new Problem('validation_failed', {
   errors: [{ pointer: '/code', detail: 'must be the code that the app shows now' }],
 })
 
-const own = { access: 'authenticated' } as const
-const ownFresh = { access: 'authenticated', freshLogin: true } as const
+const own = { access: 'authenticated', sessionOnly: true } as const
+const ownFresh = { ...own, freshLogin: true } as const
 
 /** Time-based codes of an authenticator app, and the recovery codes for when it is lost. */
 export const totpRoutes = (server: FastifyInstance, context: FactorContext): void => {

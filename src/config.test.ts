@@ -166,7 +166,7 @@ trusted_proxies = true
 publik_url = "https://films.example.com"
 
 [ops]
-host = "0.0.0.0"
+host = "10.0.0.0/8"
 
 [tls]
 mode = "dev"
@@ -181,7 +181,7 @@ store_timeout_ms = 4
       /^F:5: server\.header_timeout_ms .*\(20000\) longer than server\.request_timeout_ms \(10000\)/,
       /^F:6: server\.trusted_proxies .* true would let anyone forge/,
       /^F:7: server\.publik_url is not a known key; the nearest is server\.public_url$/,
-      /^F:10: ops\.host is not a loopback address.* neither TLS nor accounts.* server\.trusted_proxies/,
+      /^F:10: ops\.host is not an address or a name of this machine/,
       /^F:13: tls\.mode is not available in this release$/,
       /^F:16: limits\.default is not a limit$/,
       /^F:17: limits\.store_timeout_ms must be an integer from 5 to 10000$/,
@@ -201,8 +201,11 @@ store_timeout_ms = 4
     ['server.trusted_proxies = ["10.0.0.0/8", "::/0"]', /entry 2 would believe the X-Forwarded-For of everybody/],
     ['server.public_url = "ftp://films.example.com"', /must be an http or https URL/],
     ['server.public_url = "https://films.example.com/api"', /no path/],
-    ['server.host = ""', /is not a loopback address/],
-    ['server.host = "192.168.1.5"', /is not a loopback address/],
+    ['server.host = ""', /is not an address or a name of this machine/],
+    ['server.host = "http://127.0.0.1"', /is not an address or a name of this machine/],
+    ['server.host = "192.168.1.5"', /is not a loopback address.* without TLS.* server\.trusted_proxies$/],
+    ['ops.host = "::"', /is not a loopback address.* without TLS.* server\.trusted_proxies$/],
+    ['server.host = "films.example.com"', /is not a loopback address/],
     ['data.dir = " "', /path of a folder/],
     ['database.url = "mysql://x"', /must be "sqlite"/],
     ['limits.store = "redis://h/x"', /^F:1: limits\.store may have nothing behind the host but the number of a database/],

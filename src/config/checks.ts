@@ -80,7 +80,7 @@ interface CrossCheck {
 
 /** That there is an admin, too, only the database knows: see serve/public-binding.ts. */
 const exposed = (host: string, { server }: Config): string | undefined =>
-  isLoopback(host) || server.trustedProxies.length > 0
+  isLoopback(host) || server.trustedProxies.length > 0 || bindMistake(host) !== undefined
     ? undefined
     : 'is not a loopback address, and without TLS whoever is on the way reads passwords and keys: keep 127.0.0.1, or put a reverse proxy ' +
       'with TLS in front and name its network in server.trusted_proxies'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 
 const refused = (check: (entry: string) => string | undefined, entries: readonly string[]): void => {
   for (const entry of entries) assert.notEqual(check(entry), undefined, entry)
@@ -79,6 +79,11 @@ test('hosts that a Host header may name', () => {
     'bücher.example',
   ])
   refused(hostMistake, ['a'.repeat(64), `${'a.'.repeat(127)}ab`])
+})
+
+test('addresses to listen on', () => {
+  accepted(bindMistake, ['127.0.0.1', '0.0.0.0', '::', '::1', 'fe80::1%eth0', 'localhost', 'films.example.com', 'my_host'])
+  refused(bindMistake, ['', ' ', '127.0.0.1:3000', '[::1]', '10.0.0.0/8', 'http://a', '256.1.1.1', '1', 'a b', '*'])
 })
 
 test('loopback is 127.0.0.0/8, ::1 and localhost, in any spelling', () => {

@@ -87,7 +87,9 @@ export function hostMistake(entry: string): string | undefined {
 
 /** What is wrong with an address or a name to listen on, or undefined. */
 export const bindMistake = (host: string): string | undefined =>
-  isIP(host) !== 0 || isHost(host) ? undefined : 'is not an address or a name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0'
+  isIP(host) !== 0 || (isHost(host) && !host.startsWith('['))
+    ? undefined
+    : 'is not an address or a name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0'
 
 function isHost(host: string): boolean {
   if (host.startsWith('[')) return isIPv6(host.slice(1, -1)) && !host.includes('%')

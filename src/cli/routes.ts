@@ -7,7 +7,8 @@ export const routes: Command = {
   summary: 'Prints every route with who may call it, how often, and with what',
   details: `Made by the program itself from its routes and this configuration, without opening the database or a port.
 Limits of a client without credentials are counted for each route, those of a subject over all routes but
-for the ones marked "route"; every answer also counts in limits.total.`,
+for the ones marked "route"; every answer also counts in limits.total. "session" wants a login
+here instead of an API key, "fresh login" one of the last five minutes.`,
   example: 'filmgate routes --json',
   run: async ({ json, loadConfig }) => {
     const config = loadConfig()
@@ -17,11 +18,11 @@ for the ones marked "route"; every answer also counts in limits.total.`,
       return 0
     }
     const head = ['LISTENER', 'METHOD', 'PATH', 'ACCESS', 'ANONYMOUS', 'SUBJECT', 'BODY', 'ANSWERS', 'CORS']
-    const rows = described.map(({ listener, method, path, access, limits, bodyLimitBytes, produces, cors }) => [
+    const rows = described.map(({ listener, method, path, access, sessionOnly, freshLogin, limits, bodyLimitBytes, produces, cors }) => [
       listener,
       method,
       path,
-      access,
+      [access, ...(sessionOnly ? ['session'] : []), ...(freshLogin ? ['fresh login'] : [])].join(', '),
       limits.anonymous ?? '-',
       limits.subject ?? '-',
       String(bodyLimitBytes),

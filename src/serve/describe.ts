@@ -30,6 +30,8 @@ export interface DescribedRoute {
   readonly method: string
   readonly path: string
   readonly access: string
+  readonly sessionOnly: boolean
+  readonly freshLogin: boolean
   /** In policy notation; null where only `total` counts. */
   readonly limits: { readonly anonymous: string | null; readonly subject: string | null; readonly total: string | null }
   readonly bodyLimitBytes: number
@@ -98,6 +100,8 @@ const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, li
   method: route.method,
   path: route.url,
   access: route.config.access ?? 'none',
+  sessionOnly: route.config.sessionOnly === true,
+  freshLogin: route.config.freshLogin === true,
   limits: { anonymous: written(limits.anonymous), subject: written(limits.authenticated), total: written(limits.total) },
   bodyLimitBytes: route.bodyLimitBytes ?? config.server.bodyLimitBytes,
   produces: route.config.produces ?? 'application/json',

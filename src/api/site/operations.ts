@@ -74,7 +74,7 @@ const natureOf = ({ config, schema }: RouteEntry, { publicPermissions }: Operati
   const { access = 'authenticated' } = config
   return {
     takesInput: schema.body !== undefined || schema.params !== undefined || schema.querystring !== undefined,
-    asksPermission: access !== 'public' && access !== 'authenticated' && !publicPermissions.has(access),
+    asksPermission: config.sessionOnly === true || (access !== 'public' && access !== 'authenticated' && !publicPermissions.has(access)),
     own: schema.problems ?? [],
   }
 }

@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-
 import { type Config, isLoopback } from '../config.ts'
 import { systemClock } from '../core/clock.ts'
-import { openMasterKey } from '../credentials/master-key.ts'
 import { describeLimits } from '../serve/describe.ts'
 import { operatorKey } from '../serve/operator.ts'
 import { type Call, type Command, UsageError } from './command.ts'
+import { openExistingKey } from './existing-key.ts'
 import { print, printJson, table } from './output.ts'
 
 /** Longer than any answer of a server that works. */
@@ -106,7 +103,7 @@ const reset = async (config: Config, identity: string, { json, options }: Call):
 const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<Response> => {
   const base = readUrl(typeof url === 'string' ? url : serverUrl(config))
   const address = `${base}/v1/limits/${encodeURIComponent(identity)}`
-  const headers = { authorization: `Bearer ${operatorKey(openKey(config), systemClock.epochMs())}` }
+  const headers = { authorization: `Bearer ${operatorKey(openExistingKey(config), systemClock.epochMs())}` }
   const signal = AbortSignal.timeout(answerWithinMs)
   const response = await fetch(address, { method, headers, signal, redirect: 'error' }).catch((cause: unknown) => {
     throw new Error(`no server answers at ${base}: start it, or name it with --url`, { cause })
@@ -129,11 +126,4 @@ const readUrl = (text: string): string => {
 const serverUrl = ({ server: { host, port } }: Config): string => {
   if (port === 0) throw new UsageError('server.port is 0, any free one: name the server with --url')
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-/** The key is only looked for: making one here would be another than the server's. */
-const openKey = ({ data, secrets }: Config) => {
-  if (secrets.key === '' && !existsSync(join(data.dir, 'master.key')))
-    throw new Error(`there is no master.key in ${data.dir}: no server was ever started with this data folder`)
-  return openMasterKey(data.dir, secrets.key)
 }

@@ -5,6 +5,8 @@ import { DatabaseError } from '../db/open.ts'
 import { checkLimits } from '../serve.ts'
 import { keyAdd, keyList, keyRevoke } from './api-keys.ts'
 import { readArguments } from './arguments.ts'
+import { auditList } from './audit-list.ts'
+import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
 import { config } from './config.ts'
 import { doctor } from './doctor.ts'
@@ -38,6 +40,8 @@ export const commands: readonly Command[] = [
   keyAdd,
   keyList,
   keyRevoke,
+  auditList,
+  auditVerify,
   migrate,
   keyRotate,
   filmsImport,

@@ -5,10 +5,10 @@ import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import type { Cursors } from '../../credentials/cursor.ts'
 import { foreignCursor, linkNext, readPage } from '../pages.ts'
-import type { AuditRow } from './chain.ts'
 import { listAuditDescription } from './descriptions.ts'
+import { toEntry } from './entry.ts'
 import type { AuditPlace, AuditRepository } from './repository.ts'
-import { AuditList, AuditQuery, type Entry } from './schema.ts'
+import { AuditList, AuditQuery } from './schema.ts'
 
 export interface AuditRoutesOptions {
   readonly audit: AuditRepository
@@ -58,28 +58,4 @@ const parsePlace = (text: string): AuditPlace => {
   // Sealed here, so it can only be of a release that wrote another form.
   if (!Number.isSafeInteger(at) || !Number.isSafeInteger(seq)) throw foreignCursor()
   return { at, seq }
-}
-
-export const toEntry = ({ seq, at, actor, action, target, details, request_id, client }: AuditRow): Entry => ({
-  seq,
-  at: timeText(at),
-  actor,
-  action,
-  target,
-  details: parseDetails(details),
-  request_id,
-  client,
-})
-
-/** What somebody wrote past the program must not keep the rest of the trail from being read. */
-const timeText = (at: number): string => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at))
-
-const parseDetails = (text: string): Entry['details'] => {
-  try {
-    const details: unknown = JSON.parse(text)
-    if (typeof details === 'object' && details !== null && !Array.isArray(details)) return details as Entry['details']
-  } catch {
-    // Told like any other that is no object.
-  }
-  return { unreadable: true }
 }

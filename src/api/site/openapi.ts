@@ -31,6 +31,7 @@ const about = `Films at random, one at a time, and the votes of those who see th
 const tagTexts: Readonly<Record<string, string>> = {
   Films: 'Films and votes.',
   Limits: 'For operators: how often anybody may call.',
+  Audit: 'For operators: who changed what.',
   About: 'What this server says of itself.',
   Page: 'For people with a browser.',
 }

@@ -88,3 +88,15 @@ export const loggedIn = (credentials: Credentials, answer: Answer): LoggedIn => 
   assert.ok(typeof sub === 'string' && typeof sid === 'string')
   return { ...credentials, subject: sub, sid, accessToken, refreshToken, fields: bearer(accessToken) }
 }
+
+export const listSessions = (server: Reached, { fields }: Pick<LoggedIn, 'fields'>, query = ''): Promise<Answer> =>
+  ask(server, { target: `/v1/auth/sessions${query}`, fields })
+
+export const logOut = (server: Reached, body: unknown, fields: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+  send(server, 'POST', '/v1/auth/logout', body, { fields })
+
+/** Neither of the tokens is good. */
+export const assertEnded = async (server: Reached, who: LoggedIn): Promise<void> => {
+  assert.equal((await listSessions(server, who)).status, 401)
+  assert.equal((await tryRefresh(server, who.refreshToken)).status, 401)
+}

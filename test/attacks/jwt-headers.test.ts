@@ -83,7 +83,7 @@ const hmac = (alg: 'HS256' | 'HS384' | 'HS512', key: Buffer | string): string =>
 describe('[ASVS 9.1.2] the public key as a secret for HMAC (CVE-2023-48223, CVE-2026-34950)', () => {
   const spellings: Readonly<Record<string, (key: KeyObject) => Buffer | string>> = {
     PEM: (key) => key.export({ type: 'spki', format: 'pem' }),
-    'PEM without its last newline': (key) => key.export({ type: 'spki', format: 'pem' }).toString().trim(),
+    'PEM without its last newline': (key) => key.export({ type: 'spki', format: 'pem' }).trim(),
     DER: (key) => key.export({ type: 'spki', format: 'der' }),
     JWK: (key) => JSON.stringify(key.export({ format: 'jwk' })),
     'JWK as it is published': () =>

@@ -41,6 +41,13 @@ const pair = (first: bigint, second: bigint, size = 32): Buffer => Buffer.concat
 const refused = (signature: Buffer, reason: string): Promise<void> =>
   assertRefused(listener, `Bearer ${input()}.${signature.toString('base64url')}`, { reason })
 
+const spell = (value: bigint): string => (value < 10n ? String(value) : `0x${value.toString(16)}`)
+
+const signedAs = (text: string, hash = 'sha256'): Buffer => {
+  const raw = sign(hash, Buffer.from(text), { key: forge.privateKey, dsaEncoding: 'ieee-p1363' })
+  return Buffer.from(withLowS(`.${raw.toString('base64url')}`).slice(1), 'base64url')
+}
+
 test('the token that is changed below is good', async () => {
   await assertAccepted(listener, token, person.subject)
   assert.equal(`${input()}.${pair(r(), s()).toString('base64url')}`, token)
@@ -49,10 +56,9 @@ test('the token that is changed below is good', async () => {
 describe('[ASVS 9.1.1] numbers that are no signature (Wycheproof; CVE-2022-21449, psychic signatures)', () => {
   const small: readonly bigint[] = [0n, 1n, 2n]
   const large: readonly bigint[] = [n - 1n, n, n + 1n, p, p - n, p + 1n, 2n ** 256n - 1n, 2n ** 255n]
-  const name = (value: bigint): string => (value < 10n ? String(value) : `0x${value.toString(16)}`)
   for (const first of [...small, ...large])
     for (const second of [...small, ...large])
-      test(`r ${name(first)}, s ${name(second)}`, () => refused(pair(first, second), second <= n / 2n ? 'wrong signature' : 'malformed'))
+      test(`r ${spell(first)}, s ${spell(second)}`, () => refused(pair(first, second), second <= n / 2n ? 'wrong signature' : 'malformed'))
 
   test('its own r with s 0, its own s with r 0', async () => {
     await refused(pair(r(), 0n), 'wrong signature')
@@ -96,10 +102,6 @@ describe('[ASVS 9.1.1] signatures of another length or in another form', () => {
 })
 
 describe('[ASVS 9.1.1] good signatures of something else', () => {
-  const signedAs = (text: string, hash = 'sha256'): Buffer => {
-    const raw = sign(hash, Buffer.from(text), { key: forge.privateKey, dsaEncoding: 'ieee-p1363' })
-    return Buffer.from(withLowS(`.${raw.toString('base64url')}`).slice(1), 'base64url')
-  }
   test('the control: of this', async () => {
     await assertAccepted(listener, `${input()}.${signedAs(input()).toString('base64url')}`, person.subject)
   })

@@ -15,6 +15,7 @@ import type { SecurityEvent } from '../../src/core/events.ts'
 import type { Database } from '../../src/db/open.ts'
 import { statement } from '../../src/db/unit.ts'
 import * as layers from '../../src/layers/index.ts'
+import { eventually } from './deadline.ts'
 import { createManualClock } from './manual-clock.ts'
 import { openForge } from './token-forge.ts'
 
@@ -50,6 +51,8 @@ export const startTokenListener = async (database: Database, options: TokenListe
   const statements = createAccountStatements(database, clock.epochMs)
   const principals = createPrincipals({ database, epochMs: clock.epochMs, requireMfaFor: [] })
   const keys = await openSigningKeys({ database, trail, clock, timers: clock, sealingKey, issuer, audience, ttlMs })
+  // Until announcements are heard nothing is remembered.
+  await eventually(10_000, 'announcements are heard', () => changes.generation() !== undefined)
   const events: SecurityEvent[] = []
   const asked = { keys: 0, principals: 0, apiKeys: 0 }
   const app = Fastify()
@@ -98,10 +101,13 @@ export const startTokenListener = async (database: Database, options: TokenListe
       revoked_at: null,
     })
     const account = { id: subject, username, role, passwordHash: null }
+    // An instance hears its own announcements too, a moment later: tests that count would count that.
+    const heard = new Promise<void>((resolve) => database.channel.subscribe('account_changed', resolve))
     await changes.commit(
       [statements.add(account), statement(session.compile(), 1)],
       [{ actor: 'cli', action: 'user.create', target: subject }],
     )
+    await heard
     const facts = { subject, sessionId: sid, authenticatedAt: at, amr: ['pwd'], role, notAfter: at + 86_400_000 }
     return { subject, sid, username, token: async () => (await keys.issuer.issue({ ...facts, epoch: 0 })).token }
   }

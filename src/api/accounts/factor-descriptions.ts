@@ -2,6 +2,7 @@ import type { RouteDescription } from '../../layers/index.ts'
 
 /** What the description of the API says of second factors and passkeys. */
 const tags = ['Second factors'] as const
+const login = ['Login'] as const
 
 export const totpStateDescription = {
   operationId: 'totpState',
@@ -92,7 +93,7 @@ export const finishLoginDescription = {
   summary: 'The second half of a login',
   description:
     'Takes the mfa_token of a login and a second factor. A token is good for five minutes and five codes, and for nothing else. A code is good once.',
-  tags,
+  tags: login,
   answers: { 200: { description: 'The tokens of a new session.', headers: ['Set-Cookie'] } },
   problems: ['unauthenticated'],
 } as const satisfies RouteDescription
@@ -102,7 +103,7 @@ export const passkeyQuestionDescription = {
   summary: 'Begin a login with a passkey',
   description:
     'What navigator.credentials.get() needs (WebAuthn level 3). With mfa_token, for the second half of a login, which /v1/auth/mfa finishes; without, for a login that needs nothing else. The challenge is good for five minutes and one login.',
-  tags,
+  tags: login,
   answers: { 200: { description: 'The options.' } },
   problems: ['unauthenticated', 'conflict'],
 } as const satisfies RouteDescription
@@ -111,7 +112,7 @@ export const passkeyLoginDescription = {
   operationId: 'passkeyLogin',
   summary: 'Log in with a passkey',
   description: 'Needs no name and no password. The passkey has verified the person, so that no second factor is asked for.',
-  tags,
+  tags: login,
   answers: { 200: { description: 'The tokens of a new session.', headers: ['Set-Cookie'] } },
   problems: ['unauthenticated', 'conflict'],
 } as const satisfies RouteDescription

@@ -40,7 +40,7 @@ export const TotpCode = Type.Object(
 
 export const RecoveryCodes = Type.Object(
   { recovery_codes: Type.Array(Type.String(), { description: 'Shown once. Each is good for one login.' }) },
-  { ...strict, examples: [{ recovery_codes: codesExample }] },
+  { ...strict, description: 'New recovery codes; all earlier ones are void.', examples: [{ recovery_codes: codesExample }] },
 )
 
 /** RFC 4648 section 5, without padding. */
@@ -86,10 +86,16 @@ const AssertionMembers = Type.Object(
   fromBrowser,
 )
 
-const Assertion = Type.Object({ ...credentialMembers, response: AssertionMembers }, fromBrowser)
+export const Assertion = Type.Object(
+  { ...credentialMembers, response: AssertionMembers },
+  { ...fromBrowser, description: 'What navigator.credentials.get() gives, by its toJSON().' },
+)
 export type Assertion = Static<typeof Assertion>
 
-const Attestation = Type.Object({ ...credentialMembers, response: AttestationMembers }, fromBrowser)
+export const Attestation = Type.Object(
+  { ...credentialMembers, response: AttestationMembers },
+  { ...fromBrowser, description: 'What navigator.credentials.create() gives, by its toJSON().' },
+)
 export type Attestation = Static<typeof Attestation>
 
 const attestationExample = {
@@ -135,7 +141,7 @@ export type Mfa = Static<typeof Mfa>
 
 export const PasskeyQuestion = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
 
-const Descriptor = Type.Object(
+export const Descriptor = Type.Object(
   { type: Type.Literal('public-key'), id: CredentialId, transports: Type.Array(Type.String()) },
   { ...strict, description: 'A passkey, for the browser.' },
 )
@@ -228,10 +234,9 @@ export const AddedPasskey = Type.Object(
 )
 export type AddedPasskey = Static<typeof AddedPasskey>
 
-export const PasskeyList = Type.Object(
-  { items: Type.Array(Type.Object(passkeyMembers, strict)) },
-  { ...strict, examples: [{ items: [passkeyExample] }] },
-)
+export const ListedPasskey = Type.Object(passkeyMembers, { ...strict, description: 'A passkey of the account.' })
+
+export const PasskeyList = Type.Object({ items: Type.Array(ListedPasskey) }, { ...strict, examples: [{ items: [passkeyExample] }] })
 
 export const PasskeyPath = Type.Object(
   {

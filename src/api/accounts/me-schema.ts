@@ -17,6 +17,7 @@ export const Me = Type.Object(
   },
   {
     additionalProperties: false,
+    description: 'Your own account, and the session that you ask with.',
     examples: [
       {
         id: 'u7h2kq5zt3m4wxyabcde6',

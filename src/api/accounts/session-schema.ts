@@ -10,7 +10,7 @@ export const LoginBody = Type.Object(
 )
 
 /** As `MfaAnswer` in parts.ts. */
-const SecondFactorDue = Type.Object(
+export const SecondFactorDue = Type.Object(
   {
     mfa_required: Type.Literal(true),
     mfa_token: Type.String({ description: 'For POST /v1/auth/mfa, within five minutes.' }),
@@ -52,27 +52,25 @@ export const SessionQuery = Type.Object(
 
 const NullableText = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 
-export const SessionList = Type.Object(
+export const OpenSession = Type.Object(
   {
-    items: Type.Array(
-      Type.Object(
-        {
-          id: Type.String(),
-          current: Type.Boolean({ description: 'The one that you ask with.' }),
-          created_at: Timestamp('When it was opened.'),
-          authenticated_at: Timestamp('When its owner last proved who it is.'),
-          last_used_at: Timestamp('When it was last refreshed.'),
-          expires_at: Timestamp('When it ends at the latest; sooner, where it is not refreshed for a while.'),
-          methods: Type.Array(Type.String(), { description: 'How its owner proved who it is (RFC 8176).' }),
-          mfa: Type.Boolean({ description: 'With more than one factor.' }),
-          browser: Type.Boolean({ description: 'Its refresh token is a cookie.' }),
-          client: NullableText('Where it was opened from: an address, or the /64 of IPv6.'),
-          user_agent: NullableText('What the client called itself, cut and escaped: its own words.'),
-        },
-        { additionalProperties: false },
-      ),
-    ),
+    id: Type.String(),
+    current: Type.Boolean({ description: 'The one that you ask with.' }),
+    created_at: Timestamp('When it was opened.'),
+    authenticated_at: Timestamp('When its owner last proved who it is.'),
+    last_used_at: Timestamp('When it was last refreshed.'),
+    expires_at: Timestamp('When it ends at the latest; sooner, where it is not refreshed for a while.'),
+    methods: Type.Array(Type.String(), { description: 'How its owner proved who it is (RFC 8176).' }),
+    mfa: Type.Boolean({ description: 'With more than one factor.' }),
+    browser: Type.Boolean({ description: 'Its refresh token is a cookie.' }),
+    client: NullableText('Where it was opened from: an address, or the /64 of IPv6.'),
+    user_agent: NullableText('What the client called itself, cut and escaped: its own words.'),
   },
+  { additionalProperties: false, description: 'A session that has not ended.' },
+)
+
+export const SessionList = Type.Object(
+  { items: Type.Array(OpenSession) },
   {
     additionalProperties: false,
     examples: [

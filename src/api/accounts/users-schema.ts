@@ -36,7 +36,7 @@ const example = {
   last_login_at: null,
 }
 
-const ListedUser = Type.Object(members, { additionalProperties: false })
+export const ListedUser = Type.Object(members, { additionalProperties: false, description: 'An account, in a list.' })
 export type ListedUser = Static<typeof ListedUser>
 
 export const UserList = Type.Object(
@@ -46,7 +46,7 @@ export const UserList = Type.Object(
 
 export const User = Type.Object(
   { ...members, second_factor: SecondFactor },
-  { additionalProperties: false, examples: [{ ...example, second_factor: [] }] },
+  { additionalProperties: false, description: 'An account.', examples: [{ ...example, second_factor: [] }] },
 )
 export type User = Static<typeof User>
 

@@ -31,7 +31,7 @@ export const AuditQuery = Type.Object(
 )
 export type AuditQuery = Static<typeof AuditQuery>
 
-const Entry = Type.Object(
+export const Entry = Type.Object(
   {
     seq: Type.Integer({ minimum: 1, description: 'Its number in the chain.', examples: [42] }),
     at: text('When, in UTC.', '2026-01-31T12:00:00.000Z'),
@@ -44,7 +44,7 @@ const Entry = Type.Object(
     request_id: nullableText('The request that did it.', '9f2c4e8a1b3d5f7092a4c6e8'),
     client: nullableText('Where it came from: an IPv4 address or an IPv6 /64.', '192.0.2.7'),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, description: 'A change, as the trail has it.' },
 )
 export type Entry = Static<typeof Entry>
 

@@ -26,7 +26,16 @@ export const headerFields = {
     schema: { type: 'integer', minimum: 1 },
     example: 5,
   },
-  'WWW-Authenticate': text('How to authenticate (RFC 9110 section 11.6.1).', 'Bearer realm="filmgate"'),
+  'WWW-Authenticate': text(
+    'How to authenticate (RFC 9110 section 11.6.1). It is on every 401; error says what the credentials lack: insufficient_user_authentication (RFC 9470) a more recent login or a second factor, insufficient_scope a permission.',
+    'Bearer realm="filmgate"',
+    false,
+  ),
+  'Set-Cookie': text(
+    'In browser mode: the refresh token, which no script can read. Where Max-Age is 0 the browser forgets one that is good for nothing.',
+    '__Host-filmgate_session=fgr_…; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=1209600',
+    false,
+  ),
   'Accept-Post': text('The media type that the address reads.', 'application/json'),
   Allow: text('The methods that the address answers.', 'HEAD, OPTIONS, POST'),
   Location: text('The address of what was made.', '/v1/films/1'),

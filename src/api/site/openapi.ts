@@ -18,7 +18,9 @@ export interface DescriptionOptions extends OperationOptions {
 
 const about = `Films at random, one at a time, and the votes of those who see them.
 
-**Credentials.** Send the field \`Authorization\` with the word Bearer, one space and an API key. Where a call is open to everybody leave it out. Credentials that are not valid are refused everywhere.
+**Credentials.** Send the field \`Authorization\` with the word Bearer, one space and an access token or an API key. An access token is what a login answers: it is a person's, good for minutes, and the refresh token gets the next one. An API key is a program's. Where a call is open to everybody leave the field out. Credentials that are not valid are refused everywhere.
+
+**Fresh logins.** Calls that could take an account over, or that change the rights of others, want a login of the last five minutes. Otherwise they answer 401, and \`WWW-Authenticate\` says \`insufficient_user_authentication\` (RFC 9470): log in again, a refresh does not do.
 
 **Limits.** \`RateLimit-Policy\` lists the quotas that a request counts in, \`RateLimit\` what is left of them; \`x-rate-limit\` of each operation is the same before the first call. Every refusal counts, too. Of 429 and 503 \`Retry-After\` says when to come back.
 
@@ -30,6 +32,12 @@ const about = `Films at random, one at a time, and the votes of those who see th
 
 const tagTexts: Readonly<Record<string, string>> = {
   Films: 'Films and votes.',
+  Login: 'In and out: tokens for a password, a second factor or a passkey, the next ones, and none any more.',
+  Account: 'Your own account.',
+  'Second factors': 'What your logins ask for beside the password, or instead of it: an authenticator app, recovery codes, passkeys.',
+  Sessions: 'Where you are logged in.',
+  'API keys': 'Credentials for programs that act for you.',
+  Users: 'For admins: all accounts.',
   Limits: 'For operators: how often anybody may call.',
   Audit: 'For operators: who changed what.',
   About: 'What this server says of itself.',

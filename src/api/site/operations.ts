@@ -79,12 +79,17 @@ const natureOf = ({ config, schema }: RouteEntry, { publicPermissions }: Operati
   }
 }
 
+const handlesCookie = ({ schema }: RouteEntry): boolean =>
+  Object.values(schema.answers ?? {}).some(({ headers = [] }) => headers.includes('Set-Cookie'))
+
 /** By reference; an answer to HEAD has no body, which the shared ones have. */
 const refusals = (route: RouteEntry, options: OperationOptions): Readonly<Record<string, Response | Reference>> =>
   Object.fromEntries(
     [...refusalsOf(natureOf(route, options))].map(([status, codes]) => [
       status,
-      route.method === 'HEAD' ? refusal(codes, false) : reference('responses', refusalName(codes)),
+      route.method === 'HEAD'
+        ? refusal({ codes, withBody: false })
+        : reference('responses', refusalName({ codes, withCookie: handlesCookie(route) })),
     ]),
   )
 
@@ -93,8 +98,8 @@ export const sharedRefusals = (routes: readonly RouteEntry[], options: Operation
   Object.fromEntries(
     routes
       .filter(({ method }) => method !== 'HEAD')
-      .flatMap((route) => [...refusalsOf(natureOf(route, options)).values()])
-      .map((codes) => [refusalName(codes), refusal(codes)] as const)
+      .flatMap((route) => [...refusalsOf(natureOf(route, options)).values()].map((codes) => ({ codes, withCookie: handlesCookie(route) })))
+      .map((refused) => [refusalName(refused), refusal(refused)] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   )
 

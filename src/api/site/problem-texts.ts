@@ -35,20 +35,24 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   unauthenticated: {
     means:
-      'This call needs credentials and there were none, or those that came are not valid: malformed, unknown, expired or revoked. The answer is the same for all of these.',
+      'This call needs credentials and there were none, or those that came are not valid: malformed, unknown, expired or revoked. The answer is the same for all of these. At a login: the name or the password, the code, the passkey or the refresh token is not right, or not any more. And some calls want more than valid credentials: a login of the last minutes, or one with a second factor.',
     steps: [
       'Send the field Authorization with the word Bearer, one space and an access token or an API key.',
       'If you did, get the next access token with POST /v1/auth/refresh, or log in again with POST /v1/auth/login.',
-      'Where WWW-Authenticate says insufficient_user_authentication, only a login of the last minutes will do: log in again.',
+      'Where WWW-Authenticate says insufficient_user_authentication, only a login of the last minutes will do, with the second factor where the account has one: log in again. A refresh does not make a login newer, and an API key is none.',
+      'A refresh token is good once. One that comes a second time ends its session, for it may be in two hands: log in again.',
       'An API key that works no more was revoked or has expired: ask its owner for a new one.',
       'For a call that everybody may make, leave the field out.',
     ],
     example: { detail: 'Send "Authorization: Bearer" with an access token or an API key.' },
   },
   forbidden: {
-    means: 'The credentials are valid, but they do not carry the permission that this call needs. The member detail names it.',
+    means:
+      'Who you are is known, or does not matter, but you may not do this. The member detail says why: the credentials do not carry a permission; an API key was sent where only a login will do; the account is your own, or the scope is more than you have; registration is closed; the session cookie came from another page than ours.',
     steps: [
-      'Use credentials with that permission, or ask an admin of this server for the role that has it.',
+      'Where a permission is named: use credentials with it, or ask an admin of this server for the role that has it.',
+      'Where it is about an API key: log in, and send the access token.',
+      'Where your role needs a second factor: add one under /v1/me, or log in with it.',
       'Do not retry with the same ones.',
     ],
     example: { detail: 'These credentials do not carry the permission films:write.' },
@@ -74,8 +78,12 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
     example: { detail: 'Send the whole request in time.' },
   },
   conflict: {
-    means: 'The request does not fit the present state of what it wants to change. Nothing was changed.',
-    steps: ['Read the present state, decide again, and send the request that fits it.'],
+    means:
+      'The request does not fit the present state of what it wants to change: a name that is taken, the last admin, the last factor of a role that needs one, as many keys as there may be, a passkey where the server has no name to bind it to, or somebody else was faster. Nothing was changed.',
+    steps: [
+      'Read the member detail: it says what stands in the way.',
+      'Read the present state, decide again, and send the request that fits it.',
+    ],
     example: { detail: 'Another change came first.' },
   },
   precondition_failed: {
@@ -126,12 +134,13 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   quota_exceeded: {
     means:
-      'You have used up a quota. The field RateLimit-Policy lists the quotas, RateLimit what is left of them, and the member violated-policies names those that are used up. There, throttle means that too many of your requests wait for their turn already, and concurrency that too many are being answered at the same time.',
+      'You have used up a quota. The field RateLimit-Policy lists the quotas, RateLimit what is left of them, and the member violated-policies names those that are used up. There, throttle means that too many of your requests wait for their turn already, and concurrency that too many are being answered at the same time. What begins with login, account or claim counts wrong passwords and codes: of your address, of everybody for one account, at the claim of the first admin.',
     steps: [
       'Wait for as many seconds as Retry-After says: then the request is let in.',
       'Slow down before it comes to this: RateLimit on every answer tells how much is left.',
       'With throttle or concurrency among them: send fewer requests at the same time.',
-      'With an API key you have quotas of your own.',
+      'With an access token or an API key you have quotas of your own.',
+      'After too many wrong passwords or codes even the right one is refused until then. From where you logged in before, the guesses of others do not keep you out.',
     ],
     example: { detail: 'This is limited to 1 request in 1 second. Try again in 1 second.', members: { 'violated-policies': ['second'] } },
   },
@@ -155,7 +164,7 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   temporary_reduced_capacity: {
     means:
-      'The server is too busy to answer this in time: too much is being answered, or waits for its turn, already. It refuses some requests so that it can keep up with the others. A server that is stopping answers so too.',
+      'The server is too busy to answer this in time: too much is being answered, or waits for its turn, already. It refuses some requests so that it can keep up with the others. Passwords are checked a few at a time, because each takes much memory: a flood of logins is refused so, and all else goes on. A server that is stopping answers so too.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'The catalogue is changing too fast. Try again.' },
   },

@@ -30,6 +30,9 @@ export interface Nature {
   readonly own: readonly ProblemCode[]
 }
 
+/** The refusals of a route that handles the session cookie: they may make the browser forget it. */
+const clearing: ReadonlySet<number> = new Set([400, 401])
+
 /** Every code that such a route can answer with, by status. 405 is not among them: it belongs to the address, not to an operation. */
 export const refusalsOf = ({ takesInput, asksPermission, own }: Nature): ReadonlyMap<number, readonly ProblemCode[]> => {
   const codes = new Set<ProblemCode>(everywhere)
@@ -39,11 +42,24 @@ export const refusalsOf = ({ takesInput, asksPermission, own }: Nature): Readonl
   return Map.groupBy([...codes].toSorted(), (code) => problemKinds[code].status)
 }
 
+export interface Refusal {
+  readonly codes: readonly ProblemCode[]
+  /** The route handles the session cookie. */
+  readonly withCookie?: boolean
+  /** False where the method has none. */
+  readonly withBody?: boolean
+}
+
+const mayClear = ({ codes, withCookie = false }: Refusal): boolean => withCookie && clearing.has(statusOf(codes))
+
+const statusOf = (codes: readonly ProblemCode[]): number => problemKinds[codes[0] ?? 'internal'].status
+
 /** The name under which all operations share the answer. */
-export const refusalName = (codes: readonly ProblemCode[]): string => codes.join('-or-')
+export const refusalName = (refused: Refusal): string => refused.codes.join('-or-') + (mayClear(refused) ? '-with-cookie' : '')
 
 const ownHeaders: Readonly<Partial<Record<number, readonly HeaderName[]>>> = {
   401: ['WWW-Authenticate'],
+  403: ['WWW-Authenticate'],
   415: ['Accept-Post'],
   429: ['Retry-After'],
   503: ['Retry-After'],
@@ -52,12 +68,13 @@ const ownHeaders: Readonly<Partial<Record<number, readonly HeaderName[]>>> = {
 export const headersOf = (names: readonly string[]): Readonly<Record<string, Reference>> =>
   Object.fromEntries(names.map((name) => [name, reference('headers', name)]))
 
-/** The answer to one or more codes of one status; without a body where the method has none. */
-export const refusal = (codes: readonly ProblemCode[], withBody = true): Response => {
-  const status = problemKinds[codes[0] ?? 'internal'].status
+/** The answer to one or more codes of one status. */
+export const refusal = (refused: Refusal): Response => {
+  const { codes, withBody = true } = refused
+  const status = statusOf(codes)
   const answer = {
     description: codes.map((code) => `${code}: ${problemTexts[code].means}`).join('\n\n'),
-    headers: headersOf([...everyAnswer, ...(ownHeaders[status] ?? [])]),
+    headers: headersOf([...everyAnswer, ...(ownHeaders[status] ?? []), ...(mayClear(refused) ? ['Set-Cookie'] : [])]),
   }
   if (!withBody) return answer
   const schema = {

@@ -1,9 +1,36 @@
+import { Assertion, Attestation, Descriptor, ListedPasskey, RecoveryCodes } from '../accounts/factor-schema.ts'
+import { Key } from '../accounts/keys-schema.ts'
+import { Me } from '../accounts/me-schema.ts'
+import { Tokens } from '../accounts/schema.ts'
+import { OpenSession, SecondFactorDue } from '../accounts/session-schema.ts'
+import { ListedUser, User } from '../accounts/users-schema.ts'
+import { Entry } from '../audit/schema.ts'
 import { Film, NewFilm, RandomFilm, VoteReceipt } from '../films/schema.ts'
 import type { Reference, Schema } from './document.ts'
 import { FieldProblem, ProblemSchema } from './problem-schema.ts'
 
 /** What stands under a name in the description, and by reference wherever it occurs. The rest stands where it is used. */
-const named = { Film, NewFilm, RandomFilm, VoteReceipt, Problem: ProblemSchema, FieldProblem }
+const named = {
+  Film,
+  NewFilm,
+  RandomFilm,
+  VoteReceipt,
+  Tokens,
+  SecondFactorDue,
+  Session: OpenSession,
+  Me,
+  User,
+  ListedUser,
+  Key,
+  RecoveryCodes,
+  Passkey: ListedPasskey,
+  PasskeyDescriptor: Descriptor,
+  PasskeyAssertion: Assertion,
+  PasskeyAttestation: Attestation,
+  AuditEntry: Entry,
+  Problem: ProblemSchema,
+  FieldProblem,
+}
 
 const namesByText: ReadonlyMap<string, string> = new Map(Object.entries(named).map(([name, schema]) => [JSON.stringify(schema), name]))
 

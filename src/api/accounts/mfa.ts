@@ -79,7 +79,7 @@ const createFinish =
   ({ parts, pendingLogins }: FactorContext) =>
   async (request: FastifyRequest, reply: FastifyReply, pending: PendingLogin, { challenge, prove }: Attempt): Promise<Finished> => {
     const counted = await parts.database.commit([pendingLogins.countAttempt(pending, challenge)])
-    if (counted.result === 'conflict') return { ok: false, reason: 'too many codes for one login' }
+    if (counted.result === 'conflict') return { ok: false, reason: 'too many codes for one login, or a passkey twice' }
     written(counted)
     const proof = await prove()
     if (!proof.ok) return proof

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -17,7 +18,7 @@ const stateOf = (issuer: OwnIssuer) => {
   const one = { url: issuer.url, audience, roleClaim: '', roles: {}, allowPrivate: true }
   const issuers = createExternalIssuers({ issuers: [one], clock, timers: clock, observe: (event) => void events.push(event) })
   const verify = () => issuers.verify(signToken(issuer, claimsOf(issuer, audience, clock.epochMs())))
-  return { clock, events, verify }
+  return { clock, events, issuers, verify }
 }
 
 /** The token is neither taken nor refused, the caller is told when to try again, and the log says why. */
@@ -262,4 +263,22 @@ describe('an issuer that', () => {
       await assertUnverifiable(verify(), events, /the key set has/)
     })
   }
+})
+
+test('kid flood: thousands of key ids that nobody has cost the issuer one question in thirty seconds', async () => {
+  await using issuer = await startOwnIssuer()
+  const attacker = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { clock, issuers } = stateOf(issuer)
+  const flood = async (count: number): Promise<void> => {
+    const claims = claimsOf(issuer, audience, clock.epochMs())
+    const tokens = Array.from({ length: count }, (_, i) => signToken({ pair: attacker }, claims, { kid: `kid-${i}` }))
+    const found = await Promise.all(tokens.map((token) => issuers.verify(token)))
+    assert.ok(found.every((one) => one === undefined))
+  }
+  await flood(1000)
+  await flood(1000)
+  assert.deepEqual(issuer.asked, [discoveryPath, keysPath])
+  clock.advance(30_000)
+  await flood(1000)
+  assert.equal(issuer.asked.length, 4)
 })

@@ -73,7 +73,9 @@ const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events']
  * `at+jwt` says that it is one (RFC 9068 section 2.1). Many issuers say JWT or nothing, for ID tokens and logout tokens too, so those are
  * told by their claims; the audience is what really keeps them apart, for that of an ID token is the client.
  */
-const isAccessToken = (payload: JWTPayload, typ: string | undefined): boolean => {
+const isAccessToken = (payload: JWTPayload, typ: unknown): boolean => {
+  // jose promises text, but does not look.
+  if (typeof typ !== 'string' && typ !== undefined) return false
   const type = typ?.toLowerCase().replace(/^application\//, '')
   if (type === 'at+jwt') return true
   if (type !== undefined && type !== 'jwt') return false

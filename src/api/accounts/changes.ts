@@ -19,9 +19,12 @@ export const createAccountChanges = (channel: Channel, trail: AuditTrail): Accou
   channel.subscribe('account_changed', bump)
   return {
     commit: async (unit, entries) => {
-      const outcome = await trail.commit([...unit, ...channel.announce('account_changed')], entries)
-      bump()
-      return outcome
+      try {
+        return await trail.commit([...unit, ...channel.announce('account_changed')], entries)
+      } finally {
+        // Also where it failed: what was cut off in the middle of a commit may be stored.
+        bump()
+      }
     },
     generation: () => (channel.isUp() ? generation : undefined),
   }

@@ -1,125 +1,133 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { METHODS } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 
-import Fastify from 'fastify'
-
-import { createApiKeyRepository, createKeyLookup } from '../src/api/accounts/api-keys.ts'
-import { createFilmRepository } from '../src/api/films/repository.ts'
-import { createVoteRepository } from '../src/api/votes/repository.ts'
-import { buildApp, buildOpsApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import type { Permission } from '../src/core/access.ts'
-import { systemClock as clock } from '../src/core/clock.ts'
-import { createApiKey, formatApiKey, hashSecret } from '../src/credentials/api-key.ts'
-import { createVoterIds } from '../src/credentials/voter-id.ts'
-import { openDatabase } from '../src/db/open.ts'
-import { authorization, createLog, createMemoryStore } from '../src/layers/index.ts'
-import { createProtections } from '../src/serve/protections.ts'
+import { allPermissions } from '../src/core/access.ts'
+import { openAccessApp } from './support/access-app.ts'
 import { type Answer, ask, assertProblem, assertSafe } from './support/attack.ts'
 
-/** What each caller gets: nobody in particular, the starter key (films:write), a key without any permission. */
-type Row = readonly [anonymous: number, starter: number, powerless: number]
+/**
+ * Every route there is, by hand, and what each caller meets at its door: in, 401 or 403. A route that is not here fails, so nobody opens one by
+ * accident. A caller is let in when the answer is that the request is not valid, for its query has a parameter that no route has: that is looked
+ * at behind every guard, and changes nothing.
+ */
+const callerNames = [
+  'nobody in particular',
+  'a viewer',
+  'an editor',
+  'a moderator',
+  'an admin',
+  'an admin who logged in an hour ago',
+  "an admin's key with every permission",
+  'the starter key',
+] as const
 
-/** Every route there is. A route that is not here fails, so nobody opens one by accident. */
+type Door = 'in' | 401 | 403
+type Row = readonly [Door, Door, Door, Door, Door, Door, Door, Door]
+
+const everybody: Row = ['in', 'in', 'in', 'in', 'in', 'in', 'in', 'in']
+const known: Row = [401, 'in', 'in', 'in', 'in', 'in', 'in', 'in']
+const inSession: Row = [401, 'in', 'in', 'in', 'in', 'in', 403, 403]
+const inFreshSession: Row = [401, 'in', 'in', 'in', 'in', 401, 403, 403]
+const editors: Row = [401, 403, 'in', 'in', 'in', 'in', 'in', 'in']
+const moderators: Row = [401, 403, 403, 'in', 'in', 'in', 'in', 403]
+const admins: Row = [401, 403, 403, 403, 'in', 'in', 'in', 403]
+const freshAdmins: Row = [401, 403, 403, 403, 'in', 401, 401, 403]
+
+const withHead = (url: string, row: Row): Record<string, Row> => ({ [`GET ${url}`]: row, [`HEAD ${url}`]: row })
+
 const expected: Record<string, Row> = {
-  'GET /': [200, 200, 200],
-  'HEAD /': [200, 200, 200],
-  'POST /add_film': [401, 201, 403],
-  'HEAD /add_film': [200, 200, 200],
-  'GET /v1/films/:id': [200, 200, 200],
-  'HEAD /v1/films/:id': [200, 200, 200],
-  'GET /index.html': [200, 200, 200],
-  'HEAD /index.html': [200, 200, 200],
-  'GET /openapi.json': [200, 200, 200],
-  'HEAD /openapi.json': [200, 200, 200],
-  'GET /problems/:code': [200, 200, 200],
-  'HEAD /problems/:code': [200, 200, 200],
-  'GET /.well-known/security.txt': [200, 200, 200],
-  'HEAD /.well-known/security.txt': [200, 200, 200],
-  'GET /v1/limits': [401, 403, 403],
-  'HEAD /v1/limits': [401, 403, 403],
-  'GET /v1/limits/:identity': [401, 403, 403],
-  'HEAD /v1/limits/:identity': [401, 403, 403],
-  'DELETE /v1/limits/:identity': [401, 403, 403],
+  ...withHead('/', everybody),
+  'POST /add_film': editors,
+  'HEAD /add_film': everybody,
+  ...withHead('/v1/films/:id', everybody),
+  ...withHead('/index.html', everybody),
+  ...withHead('/openapi.json', everybody),
+  ...withHead('/problems/:code', everybody),
+  ...withHead('/.well-known/security.txt', everybody),
+  ...withHead('/.well-known/jwks.json', everybody),
+  'POST /v1/auth/claim': everybody,
+  'POST /v1/auth/register': everybody,
+  'POST /v1/auth/login': everybody,
+  'POST /v1/auth/mfa': everybody,
+  'POST /v1/auth/passkey/options': everybody,
+  'POST /v1/auth/passkey/verify': everybody,
+  'POST /v1/auth/refresh': everybody,
+  'POST /v1/auth/logout': everybody,
+  ...withHead('/v1/auth/sessions', inSession),
+  'DELETE /v1/auth/sessions': inSession,
+  'DELETE /v1/auth/sessions/:id': inSession,
+  ...withHead('/v1/me', inSession),
+  'PATCH /v1/me': inSession,
+  'DELETE /v1/me': inFreshSession,
+  'PUT /v1/me/password': inFreshSession,
+  ...withHead('/v1/me/totp', inSession),
+  'POST /v1/me/totp': inFreshSession,
+  'PUT /v1/me/totp': inFreshSession,
+  'DELETE /v1/me/totp': inFreshSession,
+  'POST /v1/me/totp/recovery-codes': inFreshSession,
+  ...withHead('/v1/me/passkeys', inSession),
+  'POST /v1/me/passkeys/options': inFreshSession,
+  'POST /v1/me/passkeys': inFreshSession,
+  'DELETE /v1/me/passkeys/:id': inFreshSession,
+  ...withHead('/v1/keys', inSession),
+  'POST /v1/keys': inFreshSession,
+  ...withHead('/v1/keys/:id', known),
+  'DELETE /v1/keys/:id': known,
+  ...withHead('/v1/users', admins),
+  'POST /v1/users': freshAdmins,
+  ...withHead('/v1/users/:id', admins),
+  'PATCH /v1/users/:id': freshAdmins,
+  'DELETE /v1/users/:id': freshAdmins,
+  ...withHead('/v1/audit', moderators),
+  ...withHead('/v1/limits', moderators),
+  ...withHead('/v1/limits/:identity', moderators),
+  'DELETE /v1/limits/:identity': admins,
 }
 
 const expectedOps: Readonly<Record<string, number>> = { 'GET /livez': 200, 'HEAD /livez': 200, 'GET /readyz': 200, 'HEAD /readyz': 200 }
 
-const folder = mkdtempSync(join(tmpdir(), 'filmgate-access-'))
-writeFileSync(join(folder, 'security.txt'), 'Contact: mailto:security@example.org\nExpires: 2999-12-31T23:59:59Z\n')
-const plenty = '100000000 per day'
-const lines: string[] = []
-const sink = { write: (line: string) => void lines.push(line), flush: () => undefined }
-
-const database = await openDatabase({ url: 'sqlite', dataDir: folder })
-const keys = createApiKeyRepository(database, clock.epochMs)
-const films = createFilmRepository(database, clock)
-const log = createLog({ sink, clock, level: 'trace', format: 'json' })
-const env = {
-  FILMGATE_DATA_DIR: folder,
-  FILMGATE_LIMITS_TOTAL: plenty,
-  FILMGATE_LIMITS_DEFAULT: plenty,
-  FILMGATE_LIMITS_AUTHENTICATED: plenty,
-}
-const loaded = loadConfig({ env, cwd: folder, checkLimits: () => undefined })
-const routes = { 'GET /': { only: plenty }, 'POST /add_film': { only: plenty } }
-const config = { ...loaded, limits: { ...loaded.limits, routes } }
-
-const app = await buildApp({
-  config,
-  clock,
-  limiterStore: createMemoryStore({ clock, maxTrackedClients: 1000 }),
-  protections: createProtections(config),
-  originOf: () => 'default',
-  log,
-  observe: log.event,
-  films,
-  votes: createVoteRepository(database, clock.epochMs),
-  voterId: createVoterIds(Buffer.alloc(32)),
-  lookupKey: createKeyLookup(keys),
-  onUntrustedProxy: () => undefined,
-})
-const ops = await buildOpsApp({ config, clock, log, observe: log.event, database, databaseDir: folder, warnings: () => [] })
-after(async () => {
-  await app.server.close()
-  await ops.close()
-  await database.close()
-  rmSync(folder, { recursive: true })
-})
-
-const listen = async (server: typeof ops): Promise<{ readonly port: number }> => {
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  return { port: (server.server.address() as AddressInfo).port }
-}
-const [api, health] = [await listen(app.server), await listen(ops)]
-
-const createKey = async (subject: string, permissions: readonly Permission[]): Promise<string> => {
-  const key = createApiKey()
-  await keys.replaceAll({ id: key.id, subject, name: subject, secretHash: hashSecret(key.secret), permissions: new Set(permissions) })
-  return `Bearer ${formatApiKey(key)}`
-}
+const { app, api, health, lines, database, addMember, addKey, close } = await openAccessApp()
+after(close)
 
 // The page's files: each build names them after their content, so their rows are made by their folder.
-for (const { url } of app.routes)
-  if (url.startsWith('/assets/')) for (const method of ['GET', 'HEAD']) expected[`${method} ${url}`] = [200, 200, 200]
+for (const { url } of app.routes) if (url.startsWith('/assets/')) Object.assign(expected, withHead(url, everybody))
 
-const callers = [null, await createKey('starter', ['films:write']), await createKey('nobody', [])]
-await films.add({ name: 'Frozen' })
+const admin = await addMember('ada', 'admin')
+const callers = [
+  null,
+  (await addMember('vera', 'viewer')).bearer,
+  (await addMember('ed', 'editor')).bearer,
+  (await addMember('mo', 'moderator')).bearer,
+  admin.bearer,
+  (await addMember('late', 'admin', { agoMs: 3_600_000 })).bearer,
+  (await addKey(admin.id, allPermissions)).bearer,
+  (await addKey('starter', ['films:write'])).bearer,
+] as const
 
 const urls = [...new Set(Object.keys(expected).map((route) => route.split(' ')[1] ?? ''))]
 const methods = METHODS.filter((method) => method !== 'CONNECT')
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 
-const targetOf = (url: string): string => url.replace(':id', '1').replace(':code', 'not_found').replace(':identity', '192.0.2.1')
+/** Well-formed; of a film there is, and of nothing else. */
+const ids = [
+  ['/v1/films/', '1'],
+  ['/v1/keys/', 'nobodyhasit1'],
+  ['/v1/users/', 'unobodyhasthisidatall'],
+  ['/v1/auth/sessions/', 'nobodyhasthisid-atall0'],
+  ['/v1/me/passkeys/', 'nobodyhasthisid-atall0'],
+] as const
 
-const call = (method: string, url: string, credential: string | null): Promise<Answer> => {
-  const request = { method, target: targetOf(url), fields: { Authorization: credential } }
-  if (method !== 'POST') return ask(api, request)
-  return ask(api, { ...request, fields: { ...request.fields, 'Content-Type': 'application/json' }, body: '{"name":"Moana"}' })
+const targetOf = (url: string): string =>
+  url
+    .replace(/:id$/, ids.find(([folder]) => url.startsWith(folder))?.[1] ?? '')
+    .replace(':code', 'not_found')
+    .replace(':identity', '192.0.2.1')
+
+const call = (method: string, target: string, credential: string | null): Promise<Answer> => {
+  const request = { method, target, fields: { Authorization: credential } }
+  if (!withBody.has(method)) return ask(api, request)
+  return ask(api, { ...request, fields: { ...request.fields, 'Content-Type': 'application/json' }, body: '{}' })
 }
 
 const allowOf = (url: string): string =>
@@ -132,34 +140,55 @@ const allowOf = (url: string): string =>
     .toSorted()
     .join(', ')
 
-const countStored = async () => (await database.reader.selectFrom('film').select('id').execute()).length
-
-test('every route has a row, every row a route', () => {
-  // A further method on one of these URLs fails below, where 405 is expected of it.
-  assert.deepEqual([...new Set(app.routes.map(({ url }) => url))].toSorted(), urls.toSorted())
-  const known = new Set(app.routes.map(({ method, url }) => `${method} ${url}`))
-  for (const route of Object.keys(expected)) assert.ok(known.has(route), route)
+const everything = async () => ({
+  films: await database.reader.selectFrom('film').selectAll().orderBy('id').execute(),
+  accounts: await database.reader.selectFrom('account').selectAll().orderBy('id').execute(),
+  sessions: await database.reader.selectFrom('session').selectAll().orderBy('id').execute(),
+  keys: await database.reader.selectFrom('api_key').select(['id', 'scopes', 'revoked_at']).orderBy('id').execute(),
+  audit: await database.reader.selectFrom('audit').selectAll().orderBy('seq').execute(),
 })
 
-describe('every route, every caller', () => {
-  for (const [route, statuses] of Object.entries(expected)) {
-    test(`${route}: ${statuses.join(' ')}`, async () => {
+test('every route has a row, every row a route', () => {
+  const there = app.routes.map(({ method, url }) => `${method} ${url}`)
+  assert.deepEqual(there.toSorted(), Object.keys(expected).toSorted())
+})
+
+describe('[ASVS 8.2.1] every route, every caller', () => {
+  for (const [route, row] of Object.entries(expected)) {
+    test(`${route}: ${row.join(' ')}`, async () => {
       const [method = '', url = ''] = route.split(' ')
       for (const [i, caller] of callers.entries()) {
-        const answer = await call(method, url, caller)
-        assert.equal(answer.status, statuses[i], answer.body)
+        const [answer, door] = [await call(method, `${targetOf(url)}?no_route_has_this=1`, caller), row[i]]
+        const who = `${callerNames[i]}: ${answer.body}`
+        assert.equal(answer.status, door === 'in' ? 400 : door, who)
         assertSafe(answer)
-        if (answer.status === 401) assert.match(answer.field('www-authenticate') ?? '', /^Bearer /)
+        if (door === 401)
+          assert.match(answer.field('www-authenticate') ?? '', caller === null ? /^Bearer realm="filmgate"$/ : /max_age="300"/)
+        if (door === 'in' && method !== 'HEAD') assert.match(answer.body, /"code":"validation_failed"/, who)
         if (caller !== null) assert.match(answer.field('vary') ?? '', /authorization/i)
         if (caller !== null) assert.equal(answer.field('cache-control'), 'no-store', 'where there is a principal nothing is stored')
       }
     })
   }
 
-  test('what is refused changed nothing: three callers, one film more', async () => {
-    const before = await countStored()
-    for (const caller of callers) await call('POST', '/add_film', caller)
-    assert.equal(await countStored(), before + 1)
+  test('none of it changed anything', async () => {
+    const before = await everything()
+    for (const route of Object.keys(expected)) {
+      const [method = '', url = ''] = route.split(' ')
+      for (const [i, caller] of callers.entries()) {
+        if (expected[route]?.[i] !== 'in') await call(method, targetOf(url), caller)
+      }
+    }
+    assert.deepEqual(await everything(), before)
+  })
+
+  test('whoever may read is answered', async () => {
+    for (const [route, row] of Object.entries(expected)) {
+      const [method = '', url = ''] = route.split(' ')
+      if (method !== 'GET' || row[4] !== 'in') continue
+      const answer = await call(method, targetOf(url), admin.bearer)
+      assert.equal(answer.status, /^\/v1\/(keys|users)\/:id$/.test(url) ? 404 : 200, `${route}: ${answer.body}`)
+    }
   })
 })
 
@@ -170,8 +199,10 @@ describe('every other method', () => {
       assert.ok(others.length > 25)
       for (const method of others) {
         for (const caller of callers) {
-          const answer = await call(method, url, caller)
-          assertProblem(answer, { status: 405, code: 'method_not_allowed' })
+          const answer = await call(method, targetOf(url), caller)
+          // An answer to HEAD has no body.
+          if (method === 'HEAD') assert.equal(answer.status, 405)
+          else assertProblem(answer, { status: 405, code: 'method_not_allowed' })
           assert.equal(answer.field('allow'), allowOf(url), `${method} ${url}`)
         }
       }
@@ -179,7 +210,7 @@ describe('every other method', () => {
 
     test(`OPTIONS ${url}: 204 with Allow, and no CORS field`, async () => {
       for (const caller of callers) {
-        const answer = await call('OPTIONS', url, caller)
+        const answer = await call('OPTIONS', targetOf(url), caller)
         assert.deepEqual([answer.status, answer.field('allow'), answer.body], [204, allowOf(url), ''])
         assertSafe(answer)
         assert.ok(!answer.fields.some(([name]) => name.startsWith('access-control-')))
@@ -190,7 +221,7 @@ describe('every other method', () => {
   test('a credential that is not valid is refused on every method, 405 and OPTIONS included', async () => {
     for (const url of urls) {
       for (const method of methods.filter((one) => one !== 'HEAD'))
-        assertProblem(await call(method, url, 'Bearer x'), { status: 401, code: 'unauthenticated' })
+        assertProblem(await call(method, targetOf(url), 'Bearer x'), { status: 401, code: 'unauthenticated' })
     }
   })
 })
@@ -237,33 +268,4 @@ test('each of these requests left one line, complete and valid', async () => {
   for (const record of records)
     for (const name of ['bytes_in', 'bytes_out', 'duration_ms', 'status'])
       assert.equal(typeof record[name], 'number', `${name} of ${JSON.stringify(record)}`)
-})
-
-const startWith = async (route?: object) => {
-  const bare = Fastify()
-  await bare.register(authorization, { observe: () => undefined, clock, publicPermissions: new Set<never>() })
-  bare.register(async (scope) => void scope.get('/secret', route === undefined ? {} : { config: route as never }, () => 'secret'))
-  await bare.ready()
-  await bare.close()
-}
-
-describe('a route that does not say who may call it stops the start', () => {
-  test('nothing said, something misspelt, a permission that there is not', async () => {
-    for (const route of [
-      undefined,
-      {},
-      { access: undefined },
-      { access: 'pubic' },
-      { access: '' },
-      { access: 'films:admin' },
-      { access: ['public'] },
-      { access: true },
-    ]) {
-      await assert.rejects(startWith(route), /GET \/secret declares no access/, JSON.stringify(route))
-    }
-  })
-
-  test('everything that may be said lets it start', async () => {
-    for (const access of ['public', 'authenticated', 'films:write', 'ops:read']) await startWith({ access })
-  })
 })

@@ -12,7 +12,8 @@ describe('words of this place', () => {
   test('[ASVS 6.1.2] of issuer and public URL: what people would take from them', () => {
     assert.deepEqual(wordsOf('https://Films.Example.com:8443', ''), ['films', 'example'])
     assert.deepEqual(wordsOf('http://127.0.0.1:3000', 'http://localhost'), [])
-    assert.deepEqual(wordsOf('https://bücher.example'), ['bücher', 'example'])
+    assert.deepEqual(wordsOf('https://bücher.example', 'https://kino2000.example'), ['bücher', 'example', 'kino', 'example'])
+    assert.deepEqual(wordsOf('urn:filmgate:e9582640101b9a2dbadf'), ['filmgate'])
   })
 
   test('[ASVS 6.2.11] a password that is little more than words of the product, the issuer and the username', () => {

@@ -6,8 +6,12 @@ const ofEveryAddress = new Set(['http', 'https', 'urn', 'www', 'com', 'org', 'ne
 
 /** The words of an issuer or a public URL, such as `example` and `films` of https://films.example.com. */
 export const wordsOf = (...names: readonly string[]): readonly string[] =>
-  // What is long, or has digits between letters, is an id that nobody makes a password of.
-  names.flatMap((name) => name.toLowerCase().match(/[\p{L}]{3,40}/gu) ?? []).filter((word) => !ofEveryAddress.has(word))
+  names
+    .flatMap((name) => name.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])
+    // The id of an installation: nobody makes a password of it, and letters between its digits may be words of anybody's.
+    .filter((part) => part.length < 16 || !/\d/.test(part))
+    .flatMap((part) => part.match(/\p{L}{3,40}/gu) ?? [])
+    .filter((word) => !ofEveryAddress.has(word))
 
 /** Words that a password may hold only beside this many other characters. */
 const enoughBeside = 8

@@ -1,13 +1,12 @@
 import Type, { type Static } from 'typebox'
 
 import { visibleText } from '../films/schema.ts'
+import { NullableTimestamp, Timestamp } from '../timestamp.ts'
 
 const strict = { additionalProperties: false } as const
 
 const totpExample = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
 const codesExample = ['k3vq-7xw2-mnte-hb5r-2ycd-uo4s', '6fja-zq4n-pd2x-w7tk-ei5m-r3hb']
-const time = (description: string, example = '2026-11-22T08:45:00.000Z') =>
-  Type.String({ format: 'date-time', description, examples: [example] })
 
 export const TotpState = Type.Object(
   {
@@ -213,8 +212,8 @@ export const NewPasskey = Type.Object(
 const passkeyMembers = {
   id: Type.String({ description: 'Of the passkey here; no credential id.', examples: ['2fZ1Jz0vZk1mX0Yc3l0bqA'] }),
   name: Type.String({ examples: ['My laptop'] }),
-  created_at: time('When it was added.'),
-  last_used_at: Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description: 'The last login with it.' }),
+  created_at: Timestamp('When it was added.'),
+  last_used_at: NullableTimestamp('The last login with it; null: not yet.'),
 }
 const passkeyExample = {
   id: '2fZ1Jz0vZk1mX0Yc3l0bqA',

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Problem } from '../../core/errors.ts'
 import { challengeLifetimeMs, createChallenge, type OpenChallenge, readChallenge } from '../../credentials/challenge.ts'
 import { NoQuery } from '../films/schema.ts'
+import { formatNullable, formatTimestamp } from '../timestamp.ts'
 import { principalOf } from './caller.ts'
 import { createFactorChanges, type FactorContext, lastFactor, type Owner } from './factor-changes.ts'
 import {
@@ -70,8 +71,8 @@ export const passkeyRoutes = (server: FastifyInstance, context: FactorContext): 
 const shown = ({ id, name, createdAt, lastUsedAt }: Passkey) => ({
   id: passkeyName(id),
   name,
-  created_at: new Date(createdAt).toISOString(),
-  last_used_at: lastUsedAt === null ? null : new Date(lastUsedAt).toISOString(),
+  created_at: formatTimestamp(createdAt),
+  last_used_at: formatNullable(lastUsedAt),
 })
 
 /** A credential that was made in one session is not added in another. */

@@ -117,9 +117,9 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
   const warn = (message: string): void => log.note('warn', message)
   if (config.page.enabled) pageRoutes(server, { warn })
   accountRoutes(server, options.accounts)
-  const { cursors, database } = options.accounts
+  const { cursors, database, trail } = options.accounts
   auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
-  limitRoutes(server, { routes, limits, store, observe, originOf: options.originOf })
+  limitRoutes(server, { routes, limits, store, observe, trail, originOf: options.originOf })
   return siteRoutes(server, {
     routes,
     publicPermissions,

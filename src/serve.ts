@@ -5,6 +5,7 @@ import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
 import { openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
+import { auditConfig } from './serve/config-audit.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
@@ -61,6 +62,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     print(`WARNING: ${warning}\n`)
   }
   database.warnings.forEach(warn)
+  const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
   const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
   const accounts = await openAccounts({ config, clock, observe, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
@@ -81,17 +83,9 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
   refuseUnknownRoutes(config, app.routes)
-  const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print })
-  const opsApp = await buildOpsApp({
-    config,
-    clock,
-    log,
-    observe,
-    database,
-    databaseDir,
-    limiter: limiterOf(config, limiterStore),
-    warnings: () => warnings,
-  })
+  const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print, onReloaded })
+  const limiter = limiterOf(config, limiterStore)
+  const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, limiter, warnings: () => warnings })
   const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
   const address = await app.server.listen({ host: config.server.host, port: config.server.port })
   observe({ event: 'sys_startup', address })

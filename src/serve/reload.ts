@@ -12,6 +12,8 @@ export interface ReloadOptions {
   readonly routes: Parameters<typeof refuseUnknownRoutes>[1]
   /** For people. */
   readonly print: (text: string) => void
+  /** With the configuration that is in force from now on. */
+  readonly onReloaded: (config: Config) => void
 }
 
 export interface Reloading {
@@ -22,7 +24,7 @@ export interface Reloading {
 }
 
 /** What SIGHUP does: read and checked as a whole, then swapped as a whole. */
-export const createReloading = ({ config, log, observe, protections, routes, print }: ReloadOptions): Reloading => {
+export const createReloading = ({ config, log, observe, protections, routes, print, onReloaded }: ReloadOptions): Reloading => {
   let current = config
   const apply = (next: Config): readonly string[] => {
     const { config: reloaded, ignored } = reloadable(current, next)
@@ -30,6 +32,7 @@ export const createReloading = ({ config, log, observe, protections, routes, pri
     protections.replace(reloaded)
     log.configure(reloaded.log)
     current = reloaded
+    onReloaded(reloaded)
     return ignored.map(({ key, message, source }) => `${source}: ${key} ${message}`)
   }
   return {

@@ -4,7 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import type { Identity, Limits, LimiterStore, Quota, RouteEntry, SourcedQuota } from '../../layers/index.ts'
+import type { AuditTrail } from '../audit/trail.ts'
 import { NoQuery } from '../films/schema.ts'
+import { written } from '../written.ts'
 import { limitUsageDescription, listLimitsDescription, resetLimitsDescription } from './descriptions.ts'
 import { parseIdentity } from './identities.ts'
 import { IdentityPath, LimitList, Usage } from './schema.ts'
@@ -15,6 +17,7 @@ export interface LimitRoutesOptions {
   readonly limits: Limits
   readonly store: LimiterStore
   readonly observe: Observe
+  readonly trail: AuditTrail
   /** Where a setting was set, by its key. */
   readonly originOf: (key: string) => string
 }
@@ -26,7 +29,7 @@ const unknownIdentity = new Problem('not_found', {
 /** For operators: the limits in force, what somebody has left, and a fresh start for somebody who was refused in error. */
 export const limitRoutes = (server: FastifyInstance, options: LimitRoutesOptions): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
-  const { store, observe } = options
+  const { store, observe, trail } = options
   const quotasOf = createQuotaLists(options)
 
   app.get(
@@ -50,8 +53,13 @@ export const limitRoutes = (server: FastifyInstance, options: LimitRoutesOptions
     { schema: { ...resetLimitsDescription, ...schema }, config: { access: 'security:write' } },
     async (request, reply) => {
       const identity = readIdentity(request.params.identity)
-      await storeAnswer(store.reset(identity))
       const { client, principal } = request
+      const actor = principal?.subject ?? 'system'
+      // Before it: nothing starts anew that the trail does not tell of.
+      written(
+        await trail.commit([], [{ actor, action: 'limits.reset', target: identity.id, requestId: request.id, client: client.prefix }]),
+      )
+      await storeAnswer(store.reset(identity))
       observe({
         event: 'authz_admin',
         requestId: request.id,

@@ -13,7 +13,7 @@ export interface KnownPlaces {
 }
 
 /** Enough for somebody who travels; each one is a place that a guesser may be at. */
-const maxPlaces = 20
+export const maxPlaces = 20
 
 /** `key` is the master key's label `places`: nobody without it can test an address against the table, nor see that two accounts share one. */
 export const createKnownPlaces = ({ reader }: Pick<Database, 'reader'>, epochMs: () => number, key: Buffer): KnownPlaces => {

@@ -24,7 +24,7 @@ for (const kind of databases) {
       const ada = await claimAdmin(server)
       const asked = { name: 'deploy', scopes: ['films:write', 'users:read'] }
       const made = await send(server, 'POST', '/v1/keys', asked, { fields: ada.fields })
-      const key = { fields: bearer(String(made.json()['key'] ?? 'none')) }
+      assertProblem(made, forbidden)
 
       // What everybody may, and what it takes to set a factor up: nothing else.
       assert.equal((await get(server, ada, '/v1/films/1')).status, 200)
@@ -33,7 +33,6 @@ for (const kind of databases) {
       assertProblem(await addFilm(server, ada), forbidden)
       const eve = { username: 'eve', password: goodPassword, role: 'admin' }
       assertProblem(await send(server, 'POST', '/v1/users', eve, { fields: ada.fields }), forbidden)
-      assert.notEqual((await addFilm(server, key)).status, 201, 'a key is no way around it')
 
       const { who, secret } = await enrolTotp(server, ada, Date.now())
       const state = await get(server, who, '/v1/me/totp')

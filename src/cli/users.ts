@@ -1,13 +1,14 @@
 import { usernameMistake } from '../api/accounts/usernames.ts'
 import type { Account } from '../api/accounts/accounts.ts'
 import type { UserChange } from '../api/accounts/user-changes.ts'
+import type { Config } from '../config.ts'
 import { isRole, type Role, roles } from '../core/access.ts'
 import { type Call, type Command, UsageError } from './command.ts'
 import { demandPasswordOption, passwordOption, readPasswordHash } from './new-password.ts'
 import { accountNamed, byCli, done, openAccounts } from './open-accounts.ts'
 import { print, printJson, table, tell } from './output.ts'
 
-const beside = 'The server may be running; it takes effect there within a second.'
+const beside = 'The server may be running; it takes effect there within a second.\n'
 
 export const userAdd: Command = {
   name: 'user add',
@@ -74,12 +75,12 @@ export const userRole: Command = {
   name: 'user role',
   operands: ['NAME', 'ROLE'],
   summary: 'Gives a user another role',
-  details: `${beside} Access tokens of before end; API keys keep what
-the new role may.`,
+  details: `${beside}Access tokens of before end; API keys keep what the new role may.`,
   example: 'filmgate user role grace moderator',
   run: (call) => {
+    const config = call.loadConfig()
     const role = readRole(call.operands[1], 'user role needs a role')
-    return change(call, { role }, `has the role ${role} now`)
+    return change(call, config, { role }, `has the role ${role} now`)
   },
 }
 
@@ -87,10 +88,9 @@ export const userDisable: Command = {
   name: 'user disable',
   operands: ['NAME'],
   summary: 'Ends the sessions and API keys of a user and lets nobody log in to it',
-  details: `${beside} user enable lets the user log in again; the sessions and
-keys of before stay ended.`,
+  details: `${beside}user enable lets the user log in again; the sessions and keys of before stay ended.`,
   example: 'filmgate user disable grace',
-  run: (call) => change(call, { disabled: true }, 'is disabled now'),
+  run: (call) => change(call, call.loadConfig(), { disabled: true }, 'is disabled now'),
 }
 
 export const userEnable: Command = {
@@ -98,15 +98,14 @@ export const userEnable: Command = {
   operands: ['NAME'],
   summary: 'Lets a user that was disabled log in again',
   example: 'filmgate user enable grace',
-  run: (call) => change(call, { disabled: false }, 'can log in'),
+  run: (call) => change(call, call.loadConfig(), { disabled: false }, 'can log in'),
 }
 
 export const userPassword: Command = {
   name: 'user password',
   operands: ['NAME'],
   summary: 'Sets the password of a user and ends all its sessions',
-  details: `For somebody who forgot it. ${beside} API keys
-stay; --remove-factors takes away the second factors and passkeys, too, for somebody who lost them.`,
+  details: `For somebody who forgot it. ${beside}API keys stay; --remove-factors takes away the second factors and passkeys, too, for somebody who lost them.`,
   options: { ...passwordOption, 'remove-factors': { text: 'takes away second factors and passkeys' } },
   example: "printf '%s' 'eleven herons by the old weir' | filmgate user password grace --password-stdin",
   run: async (call) => {
@@ -115,7 +114,7 @@ stay; --remove-factors takes away the second factors and passkeys, too, for some
     demandPasswordOption(call, 'user password')
     const passwordHash = await readPasswordHash(config, username)
     const removeFactors = call.options['remove-factors'] === true
-    return change(call, { passwordHash, removeFactors }, 'has the new password, and no session')
+    return change(call, config, { passwordHash, removeFactors }, 'has the new password, and no session')
   },
 }
 
@@ -123,7 +122,7 @@ export const userRemove: Command = {
   name: 'user remove',
   operands: ['NAME'],
   summary: 'Removes a user with its sessions, API keys and factors',
-  details: `${beside} Its votes stay counted.`,
+  details: `${beside}Its votes stay counted.`,
   example: 'filmgate user remove grace',
   run: async (call) => {
     await using open = await openAccounts(call.loadConfig())
@@ -139,8 +138,8 @@ const readRole = (text: string | true | undefined, what: string): Role => {
   throw new UsageError(`${what}: one of ${roles.join(', ')}`)
 }
 
-const change = async (call: Call, wanted: UserChange, text: string): Promise<number> => {
-  await using open = await openAccounts(call.loadConfig())
+const change = async (call: Call, config: Config, wanted: UserChange, text: string): Promise<number> => {
+  await using open = await openAccounts(config)
   const account = await accountNamed(open, call.operands[0] ?? '')
   const actions = done(await open.users.change(byCli, account, wanted))
   const { username } = account

@@ -1,5 +1,9 @@
 /** The layers, for other Fastify applications too: each a plugin that stands alone. */
+export { permissionsOf, type Role } from '../core/access.ts'
 export { systemClock, systemTimers } from '../core/clock.ts'
+export type { AccessClaims } from '../credentials/access-token.ts'
+export type { Principal } from '../core/request.ts'
+export { createApiKey, formatApiKey, hashSecret } from '../credentials/api-key.ts'
 export { accessLog, type AccessLogOptions, createRequestIds } from './access-log/plugin.ts'
 export { createLog, type Log, type LogOptions } from './access-log/log.ts'
 export { type AccessRecord, unparsedRecord } from './access-log/record.ts'

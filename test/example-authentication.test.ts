@@ -57,7 +57,7 @@ const statuses = async (credential?: string): Promise<number[]> => [
 const subject = async (credential: string): Promise<unknown> =>
   (await ask(example, { target: '/me', fields: { Authorization: `Bearer ${credential}` } })).json()['subject']
 
-const chair = (more: object) => provider.token('alice', { roles: ['club-chair'], ...more })
+const chairToken = (more: object) => provider.token('alice', { roles: ['club-chair'], ...more })
 
 describe('examples/authentication.ts', () => {
   test('nobody in particular may read, and nothing else', async () => assert.deepEqual(await statuses(), [200, 401, 401, 401]))
@@ -76,9 +76,9 @@ describe('examples/authentication.ts', () => {
 
   test('the chair deletes after a fresh login alone', async () => {
     const now = Math.floor(Date.now() / 1000)
-    assert.equal(await call('DELETE', '/films', await chair({})), 401)
-    assert.equal(await call('DELETE', '/films', await chair({ auth_time: now - 3600 })), 401)
-    assert.equal(await call('DELETE', '/films', await chair({ auth_time: now - 5 })), 200)
+    assert.equal(await call('DELETE', '/films', await chairToken({})), 401)
+    assert.equal(await call('DELETE', '/films', await chairToken({ auth_time: now - 3600 })), 401)
+    assert.equal(await call('DELETE', '/films', await chairToken({ auth_time: now - 5 })), 200)
   })
 
   test('attack: credentials that are almost right are nobody, on the open route too', async () => {

@@ -1,4 +1,5 @@
 import type { ApiDescription, Operation, Parameter, Reference, Response, Schema } from '../../src/api/site/document.ts'
+import { course, courseFolders, type Step } from './course.ts'
 
 /** One request of a collection, and what its answer must be. */
 export interface Sample {
@@ -8,11 +9,15 @@ export interface Sample {
   readonly method: string
   /** With its query, ready to send. */
   readonly target: string
-  /** The key that it carries: the starter key, or one of an operator; undefined for none. */
-  readonly key: 'apiKey' | 'operatorKey' | undefined
+  /** What it carries: an API key, that of an operator, or the access token of a login; undefined for nothing. */
+  readonly key: 'apiKey' | 'operatorKey' | 'accessToken' | undefined
   readonly body?: unknown
+  /** Variables that get a member of the answer, such as `items.0.id`. */
+  readonly sets?: Step['sets']
+  /** A variable that is computed before it is sent. */
+  readonly computes?: Step['computes']
   readonly expected: Expected
-  /** One of each kind, and none that only operators may send: for tools that take only a few requests. */
+  /** One of each kind, and none that only operators may send or that takes something from another: for tools that take only a few requests. */
   readonly essential: boolean
 }
 
@@ -29,15 +34,23 @@ export interface Expected {
 
 /** Every operation once as it should be called, once for each parameter, and refused in each way that a client can bring about. */
 export const samplesOf = (document: ApiDescription): readonly Sample[] => {
+  const calls = callsOf(document)
+  const inCourse = new Map(course.map((step) => [step.operationId, step]))
   const essentials = new Set<string>()
-  return Object.entries(document.paths).flatMap(([path, operations]) =>
-    Object.entries(operations).flatMap(([method, operation], i) => {
-      const call: Call = { document, path, method: method.toUpperCase(), operation }
-      const others = i === 0 ? [wrongMethod(call, Object.keys(operations))] : []
-      const all = [...goodCalls(call), ...[...refusedCalls(call), ...others].map((one) => oncePerKind(one, essentials))]
-      return keyOf(operation) === 'operatorKey' ? all.map((one) => ({ ...one, essential: false })) : all
-    }),
-  )
+  const alone = calls
+    .filter(({ operation }) => !inCourse.has(operation.operationId))
+    .flatMap((call) => {
+      const all = [...goodCalls(call), ...refusedCalls(call).map((one) => oncePerKind(one, essentials))]
+      return keyOf(call.operation) === 'operatorKey' ? all.map(notEssential) : all
+    })
+  return inFolders(document, [...alone, ...samplesOfCourse(calls)])
+}
+
+/** What accounts are used for comes where the course has it: behind the films, which need none. */
+const inFolders = ({ tags }: ApiDescription, samples: readonly Sample[]): Sample[] => {
+  const [films = '', ...others] = tags.map(({ name }) => name)
+  const folders = [...new Set([films, ...courseFolders, ...others])]
+  return folders.flatMap((name) => samples.filter(({ folder }) => folder === name))
 }
 
 interface Call {
@@ -45,46 +58,103 @@ interface Call {
   readonly path: string
   readonly method: string
   readonly operation: Operation
+  /** All methods of the path, of its first operation alone. */
+  readonly known: readonly string[] | undefined
+  readonly step?: Step
 }
+
+const callsOf = (document: ApiDescription): Call[] =>
+  Object.entries(document.paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation], i) => ({
+      document,
+      path,
+      method: method.toUpperCase(),
+      operation,
+      known: i === 0 ? Object.keys(operations) : undefined,
+    })),
+  )
+
+/** Refusals stand beside the first call of their operation. */
+const samplesOfCourse = (calls: readonly Call[]): Sample[] =>
+  course.flatMap((step, i) => {
+    const call = calls.find(({ operation }) => operation.operationId === step.operationId)
+    if (call === undefined) throw new Error(`the course has a step ${step.operationId}, and there is no such operation`)
+    const isRepeated = course.findIndex(({ operationId }) => operationId === step.operationId) < i
+    const good = goodCalls({ ...call, step })
+    if (isRepeated) return good.slice(0, 1).map(notEssential)
+    const bad = refusedCalls({ ...call, step: inFolderOf(step) })
+    return (step.endsToken === true ? [...bad, ...good] : [...good, ...bad]).map(notEssential)
+  })
+
+const notEssential = (one: Sample): Sample => ({ ...one, essential: false })
+
+const inFolderOf = ({ operationId, folder }: Step): Step => (folder === undefined ? { operationId } : { operationId, folder })
 
 /** The operator lays it into the data folder; a fresh server has none. */
 const mayBeMissing: ReadonlySet<string> = new Set(['securityTxt'])
 
 const goodCalls = (call: Call): Sample[] => {
-  const { operation } = call
+  const { operation, step } = call
+  const { name = operation.summary, statuses, values = {}, sets, computes } = step ?? {}
   const status = Number(Object.keys(operation.responses).find((one) => one.startsWith('2')))
-  const missing = mayBeMissing.has(operation.operationId)
-  const good = sample(call, operation.summary, status)
-  const whole = { ...good, essential: true, ...(missing ? { expected: { statuses: [status, 404] } } : {}) }
-  const queries = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query')
+  const missing = mayBeMissing.has(operation.operationId) ? [status, 404] : [status]
+  const good = otherwise(sample(call, name, status), call, statuses ?? missing)
+  const whole = { ...good, essential: true }
+  const taken = { ...(sets === undefined ? {} : { sets }), ...(computes === undefined ? {} : { computes }) }
+  const queries = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query' && parameter.name !== 'cursor')
   const withQuery = queries.map((parameter) => ({
     ...whole,
-    name: `${operation.summary}, with ${parameter.name}`,
-    target: `${whole.target}?${parameter.name}=${exampleOf(parameter)}`,
+    name: `${name}, with ${parameter.name}`,
+    target: `${whole.target}?${parameter.name}=${values[parameter.name] ?? exampleOf(parameter)}`,
   }))
-  return [whole, ...withQuery]
+  return [{ ...whole, ...taken }, ...withQuery]
+}
+
+/** Where it is not success alone that is right: a refusal is one in its shape, too. */
+const otherwise = (good: Sample, { document }: Call, statuses: readonly number[]): Sample => {
+  if (statuses.length === 1 && statuses[0] === good.expected.statuses[0]) return good
+  return { ...good, expected: statuses.every((status) => status >= 400) ? { statuses, ...problemOf(document) } : { statuses } }
 }
 
 /** A refusal of each kind that the operation describes and that a request alone can bring about. */
 const refusedCalls = (call: Call): Sample[] => {
-  const { operation } = call
-  const { summary, parameters = [], requestBody } = operation
+  const { operation, known } = call
+  const { summary, parameters = [] } = operation
   const inPath = parameters.find((parameter) => parameter.in === 'path')
+  const credentials = keyOf(operation)
   const found: Sample[] = []
-  if (keyOf(operation) !== undefined)
-    found.push({ ...refused(call, `${summary}, without a key`, 401, 'unauthenticated'), key: undefined })
-  if (requestBody) found.push({ ...refused(call, `${summary}, with an empty object`, 400, 'validation_failed'), body: {} })
-  if (inPath && '404' in operation.responses) found.push(refused(call, `${summary}, one that there is not`, 404, 'not_found', '999999999'))
+  if (credentials !== undefined) {
+    const word = credentials === 'accessToken' ? 'token' : 'key'
+    found.push({ ...refused(call, `${summary}, without a ${word}`, 401, 'unauthenticated'), key: undefined })
+  }
+  if (needsMembers(call)) found.push({ ...refused(call, `${summary}, with an empty object`, 400, 'validation_failed'), body: {} })
+  if (inPath && '404' in operation.responses && call.step === undefined)
+    found.push(refused(call, `${summary}, one that there is not`, 404, 'not_found', '999999999'))
+  // The ids of accounts are random: that of an example is nobody's.
+  else if (inPath && '404' in operation.responses) found.push(refused(call, `${summary}, one that there is not`, 404, 'not_found'))
   if (inPath && 'pattern' in inPath.schema) found.push(refused(call, `${summary}, by a name`, 400, 'validation_failed', 'frozen'))
   if (call.method === 'GET') {
     const unknown = refused(call, `${summary}, with an unknown parameter`, 400, 'validation_failed')
     found.push({ ...unknown, target: `${unknown.target}?unknown=1` })
   }
-  return found
+  if (parameters.some(({ name }) => name === 'cursor')) {
+    const foreign = refused(call, `${summary}, with a cursor of nowhere`, 400, 'validation_failed')
+    found.push({ ...foreign, target: `${foreign.target}?cursor=nowhere` })
+  }
+  return known === undefined ? found : [...found, wrongMethod(call, known)]
+}
+
+const needsMembers = ({ document, operation }: Call): boolean => {
+  const schema = operation.requestBody?.content['application/json']?.schema
+  const { required = [], minProperties = 0 } = (schema === undefined ? {} : complete(document, schema)) as {
+    readonly required?: readonly string[]
+    readonly minProperties?: number
+  }
+  return required.length > 0 || minProperties > 0
 }
 
 const wrongMethod = (call: Call, known: readonly string[]): Sample => {
-  const method = known.includes('delete') ? 'PUT' : 'DELETE'
+  const method = ['DELETE', 'PUT', 'PATCH'].find((one) => !known.includes(one.toLowerCase())) ?? 'TRACE'
   const code = 'method_not_allowed'
   return {
     ...refused({ ...call, method }, `${method} ${call.path}`, 405, code),
@@ -94,13 +164,17 @@ const wrongMethod = (call: Call, known: readonly string[]): Sample => {
   }
 }
 
-/** The starter key may do what is about films; the rest is for operators. */
+/** The starter key may do what is about films; what is about accounts is for people, the rest for operators. */
 const keyOf = ({ security }: Operation): Sample['key'] => {
   if (security.some((requirement) => Object.keys(requirement).length === 0)) return undefined
-  return permissionsOf(security).every((permission) => permission.startsWith('films:')) ? 'apiKey' : 'operatorKey'
+  const permissions = permissionsOf(security)
+  if (permissions.some((permission) => permission.startsWith('security:'))) return 'operatorKey'
+  return permissions.some((permission) => permission.startsWith('films:')) ? 'apiKey' : 'accessToken'
 }
 
-const permissionsOf = (security: Operation['security']): string[] => security.flatMap((requirement) => Object.values(requirement).flat())
+const permissionsOf = (security: Operation['security']): string[] => [
+  ...new Set(security.flatMap((requirement) => Object.values(requirement).flat())),
+]
 
 const forOperators = ({ security }: Operation): string => `Needs a key with the permission ${permissionsOf(security).join(', ')}.`
 
@@ -112,15 +186,17 @@ const oncePerKind = (one: Sample, essentials: Set<string>): Sample => {
 }
 
 const sample = (call: Call, name: string, status: number, pathValue?: string): Sample => {
-  const { document, path, method, operation } = call
-  const body = operation.requestBody?.content['application/json']?.example
+  const { document, path, method, operation, step } = call
+  const { values = {}, folder = operation.tags[0] ?? '' } = step ?? {}
+  const body = step?.body ?? operation.requestBody?.content['application/json']?.example
   const response = operation.responses[String(status)]
+  const valueOf = (wanted: string): string => pathValue ?? values[wanted] ?? exampleOf(parameterOf(operation, wanted))
   return {
     name,
-    folder: operation.tags[0] ?? '',
-    description: keyOf(operation) === 'operatorKey' ? `${operation.description} ${forOperators(operation)}` : operation.description,
+    folder,
+    description: descriptionOf(call),
     method,
-    target: path.replaceAll(/\{(\w+)\}/g, (_, wanted: string) => pathValue ?? exampleOf(parameterOf(operation, wanted))),
+    target: path.replaceAll(/\{(\w+)\}/g, (_, wanted: string) => valueOf(wanted)),
     key: keyOf(operation),
     ...(body === undefined ? {} : { body }),
     expected: { statuses: [status], ...(response === undefined ? {} : contentOf(document, response, method)) },
@@ -128,12 +204,21 @@ const sample = (call: Call, name: string, status: number, pathValue?: string): S
   }
 }
 
-const refused = (call: Call, name: string, status: number, code: string, pathValue?: string): Sample => {
-  const { document } = call
-  const mediaType = 'application/problem+json'
-  const problem = complete(document, document.components.schemas['Problem'] ?? {})
-  return { ...sample(call, name, status, pathValue), expected: { statuses: [status], mediaType, schema: problem, code } }
+const descriptionOf = ({ operation, step }: Call): string => {
+  const { description } = operation
+  if (keyOf(operation) === 'operatorKey') return `${description} ${forOperators(operation)}`
+  return step?.note === undefined ? description : `${description} ${step.note}`
 }
+
+const refused = (call: Call, name: string, status: number, code: string, pathValue?: string): Sample => ({
+  ...sample(call, name, status, pathValue),
+  expected: { statuses: [status], ...problemOf(call.document), code },
+})
+
+const problemOf = (document: ApiDescription): Pick<Expected, 'mediaType' | 'schema'> => ({
+  mediaType: 'application/problem+json',
+  schema: complete(document, document.components.schemas['Problem'] ?? {}),
+})
 
 const contentOf = (document: ApiDescription, given: Response | Reference, method: string): Partial<Expected> => {
   const response = '$ref' in given ? undefined : given

@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 
 import type { SecurityEvent } from '../src/core/events.ts'
-import { createApiKey, formatApiKey, hashSecret } from '../src/credentials/api-key.ts'
 import * as layers from '../src/layers/index.ts'
 import { ask, requestBytes } from './support/attack.ts'
 import { sendRaw } from './support/raw.ts'
@@ -130,20 +129,6 @@ test('rate limit of routes, in an application that knows no principals: everybod
     (await spendTwo(server)).map(({ status }) => status),
     [200, 200, 429],
   )
-})
-
-test('authentication with a look-up of their own', async () => {
-  const key = createApiKey()
-  const principal = { subject: 'bob', credential: 'key:1', permissions: new Set<never>() }
-  const lookupKey = async (id: string) => (id === key.id ? { secretHash: hashSecret(key.secret), principal } : undefined)
-  await using server = await someoneElses(async (app) => {
-    await app.register(layers.problems, { observe: unheard })
-    await app.register(layers.authentication, { observe: unheard, lookupKey })
-  })
-  const withKey = (text: string) => ask(server, { ...hello, fields: { Authorization: `Bearer ${text}` } })
-  assert.equal((await withKey(formatApiKey(key))).json()['subject'], 'bob')
-  assert.equal((await ask(server, hello)).json()['subject'], null)
-  for (const wrong of [formatApiKey(createApiKey()), 'x']) assert.equal((await withKey(wrong)).status, 401)
 })
 
 test('authorization with an authentication of their own', async () => {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { base32 } from './ids.ts'
 
 /** How many an account has at once. */
-export const recoveryCodeCount = 10
+const recoveryCodeCount = 10
 
 const letters = 24
 const pattern = /^[a-z2-7]{24}$/

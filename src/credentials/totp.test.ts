@@ -18,7 +18,7 @@ const vectors: readonly (readonly [seconds: number, code: string])[] = [
 const secret = Secret.fromUTF8('12345678901234567890').base32
 
 describe('codes of an authenticator app', () => {
-  test('are those of RFC 6238, and tell their step', () => {
+  test('are those of RFC 6238, of six digits, and tell their step [ASVS 6.5.4]', () => {
     for (const [seconds, code] of vectors) assert.equal(totpStep(secret, code, seconds * 1000), Math.floor(seconds / 30), code)
   })
 

@@ -2,7 +2,7 @@ import { type Egress, type FetchOptions, urlMistake } from './egress.ts'
 import { parseKeySet, type VerificationKeys } from './verification-keys.ts'
 
 /** OpenID Connect Discovery 1.0 section 4: the path of an issuer comes before the well-known one. */
-export const discoveryUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+const discoveryUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
 
 /** Asks an issuer where its keys are, then for its keys. Rejects with an Error that says what was wrong. */
 export const fetchIssuerKeys = async (egress: Egress, issuer: string, options: FetchOptions): Promise<VerificationKeys> => {

@@ -82,6 +82,7 @@ const unavailableDetail = 'The issuer of this token does not answer, so the toke
 
 const reasonOf = ({ aborted, reason }: AbortSignal, error: unknown): string => {
   const cause: unknown = aborted ? reason : error
-  // Where every address of a host refused, the message is empty.
-  return cause instanceof Error ? cause.message || String((cause as { code?: unknown }).code) : String(cause)
+  // Where every address of a host refused, the message is empty; where a certificate is of other hosts, it names them all.
+  const message = cause instanceof Error ? cause.message || String((cause as { code?: unknown }).code) : String(cause)
+  return message.slice(0, 200)
 }

@@ -159,7 +159,7 @@ describe('a real provider', () => {
     assert.equal(await verify(before), undefined)
   })
 
-  test('that is down for a while: its tokens are good until they end, and it is asked again when it is back', async () => {
+  test('[ASVS 7.1.3] that is down for a while: its tokens are good until they end, and it is asked again when it is back', async () => {
     await using scene = await openScene()
     const { own, clock, recovered, verify } = scene
     const token = await own.token('alice')

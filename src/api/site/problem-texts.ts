@@ -170,7 +170,7 @@ export const problemTexts: Readonly<Record<ProblemCode, ProblemText>> = {
   },
   store_unavailable: {
     means:
-      'What the server stores its data or its counters in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit.',
+      'What the server stores its data or its counters in cannot be read or written at the moment. What was refused was not stored, unless the connection to the database broke in the very moment of the commit. Also where an access token is of another issuer who does not answer, so that it cannot be verified.',
     steps: ['Wait for as many seconds as Retry-After says, then send the request again.'],
     example: { detail: 'Storage cannot write at the moment; this was not acknowledged. Try again later.' },
   },

@@ -50,8 +50,9 @@ test('any claims and any path: a list of texts', () => {
   fc.assert(fc.property(claims, path, (value, text) => assert.ok(namesAt(value, text).every((name) => typeof name === 'string'))))
 })
 
+const subjectOf = (url: string, sub: string): string => principalOf({ sub, exp: 1 }, { url, roleClaim: '', roles: {} }, 0).subject
+
 test('no issuer and subject are somebody whom another issuer and subject are, and none is an account', () => {
-  const subjectOf = (url: string, sub: string): string => principalOf({ sub, exp: 1 }, { url, roleClaim: '', roles: {} }, 0).subject
   const pair = fc.tuple(fc.string(), fc.string())
   fc.assert(
     fc.property(pair, pair, ([url, sub], [otherUrl, otherSub]) => {

@@ -8,10 +8,11 @@ import { createApiKey, formatApiKey, hashSecret } from '../src/credentials/api-k
 import { authentication, type AuthenticationOptions, problems } from '../src/layers/index.ts'
 import { ask } from './support/attack.ts'
 
+const observe = (): void => undefined
+
 /** Somebody else's application with this layer alone. */
 const someoneElses = async (options: Omit<AuthenticationOptions, 'observe'>) => {
   const app = Fastify()
-  const observe = (): void => undefined
   await app.register(problems, { observe })
   await app.register(authentication, { ...options, observe })
   app.get('/hello', (request) => ({ subject: request.principal?.subject ?? null }))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import { createRemoteJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 
 import { openMasterKey } from '../../src/credentials/master-key.ts'
 import { openDatabase } from '../../src/db/open.ts'
@@ -125,8 +125,14 @@ describe('the published keys', () => {
     assert.equal(answer.field('cache-control'), 'public, max-age=300')
     assert.match(answer.field('content-type') ?? '', /^application\/json/)
     for (const key of (await keySet()).keys) assert.ok(!('d' in key) && key['use'] === 'sig' && key.alg === 'ES256')
-    const rules = { issuer: String(claims['iss']), audience: String(claims['aud']), typ: 'at+jwt', algorithms: ['ES256'] }
-    const { payload } = await jwtVerify(admin.accessToken, createLocalJWKSet(await keySet()), rules)
+    // As docs/access-tokens.md says it.
+    const { payload } = await jwtVerify(admin.accessToken, createRemoteJWKSet(new URL('/.well-known/jwks.json', server.url)), {
+      issuer: String(claims['iss']),
+      audience: String(claims['aud']),
+      typ: 'at+jwt',
+      algorithms: ['ES256'],
+      requiredClaims: ['exp', 'iat', 'sub', 'sid'],
+    })
     assert.equal(payload.sub, admin.subject)
     const again = await ask(server, { target: '/.well-known/jwks.json', fields: { 'If-None-Match': answer.field('etag') ?? '' } })
     assert.equal(again.status, 304)

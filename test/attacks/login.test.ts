@@ -29,6 +29,9 @@ const seen = ({ status, body, fields }: Answer) => ({
 
 const stranger = (i: number): string => `198.51.${Math.floor(i / 250)}.${1 + (i % 250)}`
 
+/** Each in a /64 of its own. */
+const inSite = (i: number): string => `2001:db8:7:${i.toString(16)}::1`
+
 for (const kind of databases) {
   describeUnless(kind.missing, `attacks on logins, ${kind.name}`, () => {
     test('[ASVS 6.3.1] attack: one machine tries many accounts: it is the machine that is refused, whatever it knows', async () => {
@@ -226,10 +229,15 @@ test('attack: a guesser with a whole IPv6 site gets no more than 32 machines wou
   assert.ok(sqlite)
   await using scene = await openLoginScene(sqlite, { loginFailures: '1 per hour' })
   const { app } = scene
+  await app.addAccount('ada')
+  const owner = inSite(200)
+  assert.equal((await guess(app, owner, ada)).status, 200)
   const answers: Answer[] = []
-  for (let i = 0; i < 40; i++) answers.push(await guess(app, `2001:db8:7:${i.toString(16)}::1`, { ...wrong, username: `user-${i}` }))
+  for (let i = 0; i < 40; i++) answers.push(await guess(app, inSite(i), { ...wrong, username: `user-${i}` }))
   assert.deepEqual([count(answers, 401), count(answers, 429)], [32, 8])
   assert.equal((await guess(app, '2001:db8:8::1')).status, 401, 'another site')
+  assert.equal((await guess(app, inSite(99), ada)).status, 429, 'another machine of that site')
+  assert.equal((await guess(app, owner, ada)).status, 200, "a known place in it stays its owner's")
 })
 
 /** Mann and Whitney 1947: how far from chance the ranks of two samples are, in standard deviations. */

@@ -7,7 +7,7 @@ import { statement } from '../../src/db/unit.ts'
 import { assertEnded, goodPassword, listSessions, logIn, logOut, refresh, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { databases } from '../support/databases.ts'
 import { eventually } from '../support/deadline.ts'
-import { auditOf, openLoginApp, openLoginScene } from '../support/login-app.ts'
+import { auditOf, openLoginApp, openLoginScene, sceneStartMs } from '../support/login-app.ts'
 import { describeUnless } from '../support/services.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
@@ -68,9 +68,18 @@ for (const kind of databases) {
       await assertEnded(app, second)
       const reuse = app.events.filter(({ event }) => event === 'authn_token_reuse')
       assert.deepEqual(reuse.length, 1)
-      assert.deepEqual(await auditOf(scene.opened.database, 'session.end'), [
-        { target: first.sid, actor: first.subject, reason: 'token_reuse' },
-      ])
+      assert.deepEqual(await auditOf(scene.opened.database, 'session.end'), [{ target: first.sid, actor: 'system', reason: 'token_reuse' }])
+    })
+
+    test('a refresh is no login: it makes none fresh', async () => {
+      await using scene = await openLoginScene(kind)
+      const { app, clock } = scene
+      await app.addAccount('ada')
+      const first = await logIn(app, ada)
+      clock.advance(minute)
+      const [session] = (await listSessions(app, await refresh(app, first))).json()['items'] as Record<string, unknown>[]
+      const [opened, used] = [sceneStartMs, sceneStartMs + minute].map((ms) => new Date(ms).toISOString())
+      assert.deepEqual([session?.['authenticated_at'], session?.['last_used_at']], [opened, used])
     })
 
     test('[ASVS 7.3.1] a session that is not refreshed ends, and with it what access token is left', async () => {
@@ -249,6 +258,19 @@ for (const kind of databases) {
       sweep.close()
       assert.deepEqual(warnings, [])
       assert.equal(clock.timers, 0)
+    })
+
+    test('the sweep goes on until nothing is left of what one statement cannot hold', async () => {
+      await using scene = await openLoginScene(kind)
+      const { clock, opened } = scene
+      const { reader, commit } = opened.database
+      const hashes = Array.from({ length: 1200 }, (_, i) => `hash-${i}`)
+      const insert = (hash: string) => reader.insertInto('spent_challenge').values({ hash, expires_at: clock.epochMs() }).compile()
+      assert.equal((await commit(hashes.map((hash) => statement(insert(hash))))).result, 'committed')
+      const sweep = openSweep({ database: opened.database, epochMs: clock.epochMs, idleMs: day, timers: clock, warn: assert.fail })
+      assert.equal(await sweep.run(), 1200)
+      assert.equal(await sweep.run(), 0)
+      sweep.close()
     })
   })
 }

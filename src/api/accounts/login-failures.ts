@@ -26,7 +26,7 @@ export const createLoginFailures = ({ clients, accounts, places, observe }: Logi
   reserve: async (request, username, account) => {
     const isKnown = await places.isKnown(account?.id, request.client)
     const facts = { requestId: request.id, client: request.client.prefix }
-    const giveBackClient = await told(clients.reserve(request, clientIdentities(request.client, username)), () =>
+    const giveBackClient = await told(clients.reserve(request, clientIdentities(request.client, username, isKnown)), () =>
       observe({ event: 'authn_login_fail_max', ...facts, limit: 'auth.login_failures' }),
     )
     if (isKnown) return giveBackClient
@@ -44,9 +44,12 @@ export const createLoginFailures = ({ clients, accounts, places, observe }: Logi
   },
 })
 
-/** An IPv6 site has as many prefixes as it likes, so all of it counts, too. An IPv4 address is its own prefix. */
-const clientIdentities = ({ address, prefix, network }: Client, username: string): readonly Identity[] => [
-  prefix === address ? { id: prefix } : { id: prefix, wider: network },
+/**
+ * An IPv6 site has as many prefixes as it likes, so all of it counts, too; but not at a known place, or whoever has another prefix of the same
+ * network could lock its owner out. An IPv4 address is its own prefix.
+ */
+const clientIdentities = ({ address, prefix, network }: Client, username: string, isKnown: boolean): readonly Identity[] => [
+  prefix === address || isKnown ? { id: prefix } : { id: prefix, wider: network },
   { id: `${prefix} @${username}` },
 ]
 

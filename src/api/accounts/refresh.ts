@@ -110,7 +110,8 @@ const createEndReused =
   ({ changes, observe, sessionStatements }: RefreshOptions) =>
   async (request: FastifyRequest, { session }: KnownToken): Promise<void> => {
     const facts = factsOf(request)
-    const entry = endEntry({ id: session.id, actor: session.accountId, reason: 'token_reuse', ...facts })
+    // Whose hand this is nobody knows.
+    const entry = endEntry({ id: session.id, actor: 'system', reason: 'token_reuse', ...facts })
     const outcome = await changes.commit([sessionStatements.end(session.id)], [entry])
     // It had ended before.
     if (outcome.result === 'conflict') return

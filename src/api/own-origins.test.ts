@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { isOwnOrigin } from './own-origins.ts'
+
+const cases: readonly (readonly [origin: string, host: string, publicOrigin: string, isOwn: boolean])[] = [
+  ['http://localhost:3000', 'localhost:3000', '', true],
+  ['https://localhost:3000', 'localhost:3000', '', true],
+  ['http://localhost:3001', 'localhost:3000', '', false],
+  ['http://127.0.0.1:3000', 'localhost:3000', '', false],
+  ['http://localhost', 'localhost:80', '', true],
+  ['HTTP://LOCALHOST', 'localhost', '', true],
+  ['http://[::1]:3000', '[::1]:3000', '', true],
+  ['https://films.example', 'films.example', 'https://films.example', true],
+  // Behind a proxy that speaks TLS for us, a page over plain HTTP is whoever is on the way.
+  ['http://films.example', 'films.example', 'https://films.example', false],
+  ['https://films.example', 'localhost:3000', 'https://films.example', true],
+  ['http://localhost:3000', 'localhost:3000', 'https://films.example', true],
+  ['https://films.example.evil.example', 'films.example', 'https://films.example', false],
+  ['https://evil.example/https://films.example', 'films.example', 'https://films.example', false],
+  ['null', 'localhost', '', false],
+  ['', 'localhost', '', false],
+  ['file://localhost', 'localhost', '', false],
+  ['javascript:alert(1)', 'localhost', '', false],
+  // What cannot be read is nobody's: two such are not the same origin.
+  ['null', '', '', false],
+  ['', 'a b', '', false],
+]
+
+for (const [origin, host, publicOrigin, isOwn] of cases)
+  test(`${origin === '' ? 'no origin' : origin} is ${isOwn ? '' : 'not '}ours at ${host} ${publicOrigin}`, () => {
+    assert.equal(isOwnOrigin(origin, host, publicOrigin), isOwn)
+  })

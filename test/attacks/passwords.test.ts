@@ -7,7 +7,6 @@ import { raisedLimits, startServer } from '../support/server.ts'
 
 const toml = `${raisedLimits}
 "POST /v1/auth/register" = { only = "100000 per day" }
-"POST /v1/auth/login" = { only = "100000 per day" }
 [auth]
 registration = "open"
 issuer = "https://kino.example.com"

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 
 import { createAccountRepository, createAccountStatements } from '../../src/api/accounts/accounts.ts'
+import { type AuditPlace, createAuditRepository } from '../../src/api/audit/repository.ts'
 import { type AuditEntry, type AuditTrail, createAuditTrail } from '../../src/api/audit/trail.ts'
 import { verifyTrail } from '../../src/api/audit/verify.ts'
 import type { Role } from '../../src/core/access.ts'
@@ -201,6 +202,27 @@ for (const kind of databases) {
         true,
       )
       await assertHolds(instances.all[0] as Database, 1)
+    })
+
+    test('several filters look at so many rows for one page and no more; the next ones find what is further back', async () => {
+      await using opened = await kind.open()
+      const { database } = opened
+      const trail = trailOf(database)
+      await trail.commit([], [{ actor: 'bulk', action: 'test.rare', target: 'oldest' }])
+      const many = Array.from({ length: 1000 }, (_, i) => ({ actor: 'bulk', action: 'test.note', target: `${i}` }))
+      for (let i = 0; i < 11; i++) await trail.commit([], many)
+      const audit = createAuditRepository(database)
+      const filters = { actor: 'bulk', action: 'test.rare' }
+      const found: string[] = []
+      let pages = 0
+      for (let after: AuditPlace | undefined; pages === 0 || after !== undefined; pages++) {
+        const page = await audit.list(filters, 10, after)
+        found.push(...page.rows.map(({ target }) => target))
+        after = page.next
+      }
+      assert.deepEqual([found, pages], [['oldest'], 3])
+      const { rows, next } = await audit.list({ actor: 'bulk', target: '7' }, 10)
+      assert.deepEqual([rows.length, next], [10, { at, seq: rows.at(-1)?.seq }])
     })
 
     test("attack: an injection with the program's own rights changes, removes or replaces rows, or takes the head back", async () => {

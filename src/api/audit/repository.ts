@@ -46,14 +46,17 @@ export const createAuditRepository = ({ reader }: Pick<Database, 'reader'>): Aud
         if (!others.every(([column, value]) => row[column] === value)) continue
         if (rows.length === limit) return { rows, next: place }
         rows.push(row)
-        place = row
+        place = placeOf(row)
       }
       if (found.length < atOnce) return { rows, next: undefined }
-      place = found.at(-1)
+      const last = found.at(-1)
+      place = last && placeOf(last)
     }
     return { rows, next: place }
   },
 })
+
+const placeOf = ({ at, seq }: AuditPlace): AuditPlace => ({ at, seq })
 
 type Named = readonly [column: 'actor' | 'action' | 'target', value: string]
 

@@ -9,7 +9,7 @@ export const claimDescription = {
     'Takes the one-time code that a start without an admin leaves on the terminal, or in claim.code in the data folder, for 15 minutes. The answer is that of a login. Where there is an admin no code is good; the starter key ends with the claim.',
   tags,
   answers: { 200: { description: 'The admin is there, and logged in.', headers: ['Set-Cookie'] } },
-  problems: ['unauthenticated', 'conflict', 'quota_exceeded', 'temporary_reduced_capacity'],
+  problems: ['forbidden', 'conflict', 'temporary_reduced_capacity'],
 } as const satisfies RouteDescription
 
 export const registerDescription = {

@@ -95,7 +95,7 @@ export const finishLoginDescription = {
     'Takes the mfa_token of a login and a second factor. A token is good for five minutes and five codes, and for nothing else. A code is good once.',
   tags: login,
   answers: { 200: { description: 'The tokens of a new session.', headers: ['Set-Cookie'] } },
-  problems: ['unauthenticated'],
+  problems: ['forbidden', 'conflict'],
 } as const satisfies RouteDescription
 
 export const passkeyQuestionDescription = {
@@ -105,7 +105,7 @@ export const passkeyQuestionDescription = {
     'What navigator.credentials.get() needs (WebAuthn level 3). With mfa_token, for the second half of a login, which /v1/auth/mfa finishes; without, for a login that needs nothing else. The challenge is good for five minutes and one login.',
   tags: login,
   answers: { 200: { description: 'The options.' } },
-  problems: ['unauthenticated', 'conflict'],
+  problems: ['conflict'],
 } as const satisfies RouteDescription
 
 export const passkeyLoginDescription = {
@@ -114,5 +114,5 @@ export const passkeyLoginDescription = {
   description: 'Needs no name and no password. The passkey has verified the person, so that no second factor is asked for.',
   tags: login,
   answers: { 200: { description: 'The tokens of a new session.', headers: ['Set-Cookie'] } },
-  problems: ['unauthenticated', 'conflict'],
+  problems: ['forbidden', 'conflict'],
 } as const satisfies RouteDescription

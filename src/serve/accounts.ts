@@ -65,13 +65,13 @@ export const openAccounts = async (options: AccountsOptions): Promise<OpenAccoun
   return {
     routes,
     credentials: {
-      tokens: { issuer, audience, keyOf: signingKeys.keyOf, principalOf: principals.ofSession },
+      tokens: { issuer, audience, keyOf: (kid) => signingKeys.keyOf(kid), principalOf: (claims) => principals.ofSession(claims) },
       lookupKey: async (id) => {
         const key = await principals.ofKey(id)
         return key && { ...key, verified: () => uses.note(id) }
       },
       ...(issuers.length === 0 ? {} : { issuers: createExternalIssuers({ issuers, clock, observe }) }),
-      generation: routes.changes.generation,
+      generation: () => routes.changes.generation(),
     },
     close: async () => {
       signingKeys.close()

@@ -213,18 +213,20 @@ describe('what is remembered of credentials', () => {
   ]
   for (const [name, words, spoil] of wrong) {
     test(`one ${name} is found out`, async () => {
-      const play = async (create: typeof createAccountChanges): Promise<void> => {
-        const run = createWorld(create)
-        for (const step of words.split(' ')) await run({ step: step as Step['step'], instance: 0, ending: 'committed' })
-      }
-      await play(createAccountChanges)
+      await play(createAccountChanges, words)
       await assert.rejects(
-        play((channel, trail) => spoil(createAccountChanges(channel, trail), trail)),
+        play((channel, trail) => spoil(createAccountChanges(channel, trail), trail), words),
         /is believed, though/,
       )
     })
   }
 })
+
+/** Steps on one instance, each given as its name. */
+const play = async (create: typeof createAccountChanges, words: string): Promise<void> => {
+  const run = createWorld(create)
+  for (const step of words.split(' ')) await run({ step: step as Step['step'], instance: 0, ending: 'committed' })
+}
 
 /** Another number whenever one of the two is. */
 const plus = (generation: number | undefined, own: number): number | undefined =>

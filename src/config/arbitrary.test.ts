@@ -106,6 +106,10 @@ test('any text or bytes as the file are a configuration or a ConfigError', () =>
     '"GET /" = "exempt"\n',
     '[limits.keys]\n',
     'Ab3dEf6hIj9k = "exempt"\n',
+    '[[auth.issuers]]\n',
+    '[auth.issuers.roles]\n',
+    'url = "https://id.example.com"\n',
+    'audience = "films"\n',
     '[throttle.routes]\n',
     '"GET /" = { pace = "1 per day" }\n',
     '[',
@@ -169,6 +173,9 @@ test('no tables too deep, no name too long', () => {
   for (const toml of [
     `a = ${'['.repeat(100_000)}`,
     `${'a.'.repeat(50_000)}b = 1`,
+    `[${'a.'.repeat(50_000)}b]`,
+    `[[${'a.'.repeat(50_000)}b]]`,
+    '[[auth.issuers]]\n'.repeat(20_000),
     `${'k'.repeat(200_000)} = 1`,
     `server.hosts = ["${'a.'.repeat(100_000)}"]`,
   ]) {

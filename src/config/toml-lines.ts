@@ -91,19 +91,31 @@ export function keyLines(toml: string): (path: Path) => number {
   return nearest
 }
 
+interface TableNode {
+  readonly children: Map<string, TableNode>
+  /** How many entries it has so far; 0 where it is no array. */
+  entries: number
+}
+
+const createNode = (): TableNode => ({ children: new Map(), entries: 0 })
+
 /** What a header means: `[[a.b]]` begins an entry of `a.b`, and `[a.b.c]` behind it is the `c` of that entry. */
 function createArrayTables(): (parts: readonly string[], isEntry: boolean) => Path {
-  const lengths = new Map<string, number>()
+  const root = createNode()
   return (parts, isEntry) => {
     const path: (string | number)[] = []
+    let node = root
     for (const [index, part] of parts.entries()) {
+      const child = node.children.get(part) ?? createNode()
+      node.children.set(part, child)
       path.push(part)
-      const name = pathName(path)
-      const length = (lengths.get(name) ?? 0) + (isEntry && index === parts.length - 1 ? 1 : 0)
-      if (length > 0) {
-        lengths.set(name, length)
-        path.push(length - 1)
+      if (isEntry && index === parts.length - 1) {
+        child.entries++
+        // What was below the entry before is not below this one.
+        child.children.clear()
       }
+      if (child.entries > 0) path.push(child.entries - 1)
+      node = child
     }
     return path
   }

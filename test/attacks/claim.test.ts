@@ -12,7 +12,7 @@ import { raisedLimits, startServer, type StartOptions, type TestServer } from '.
 import { servicesMissing } from '../support/services.ts'
 
 const claim = (server: Pick<TestServer, 'port'>, body: Readonly<Record<string, unknown>>, from?: string): Promise<Answer> =>
-  send(server, 'POST', '/v1/auth/claim', { username: 'ada', password: goodPassword, ...body }, from === undefined ? {} : { from })
+  send(server, 'POST', '/v1/auth/claim', { username: 'ada', password: goodPassword, ...body }, { timeoutMs: 60_000, ...(from && { from }) })
 
 const at = ({ dataDir, env }: Place, more: StartOptions = {}): Promise<TestServer> =>
   startServer({ dataDir, ...more, env: { ...env, ...more.env } })

@@ -36,7 +36,7 @@ export const send = (
   method: string,
   target: string,
   body: unknown,
-  more: Pick<Ask, 'fields' | 'from'> = {},
+  more: Pick<Ask, 'fields' | 'from' | 'timeoutMs'> = {},
 ): Promise<Answer> =>
   ask(server, {
     ...more,
@@ -62,8 +62,11 @@ export const addUser = async (server: Reached, admin: LoggedIn, role: Role, user
   return logIn(server, credentials)
 }
 
-export const tryLogin = (server: Reached, { username, password }: Credentials, more: Pick<Ask, 'fields' | 'from'> = {}): Promise<Answer> =>
-  send(server, 'POST', '/v1/auth/login', { username, password }, more)
+export const tryLogin = (
+  server: Reached,
+  { username, password }: Credentials,
+  more: Pick<Ask, 'fields' | 'from' | 'timeoutMs'> = {},
+): Promise<Answer> => send(server, 'POST', '/v1/auth/login', { username, password }, more)
 
 export const logIn = async (server: Reached, { username, password }: Credentials, more: Pick<Ask, 'from'> = {}): Promise<LoggedIn> =>
   loggedIn({ username, password }, await tryLogin(server, { username, password }, more))

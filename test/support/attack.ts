@@ -103,6 +103,8 @@ export interface Ask {
   /** Sent with Content-Length unless the fields say Transfer-Encoding. */
   readonly body?: string | Buffer
   readonly from?: string
+  /** How long the server may be silent; default 5 s. */
+  readonly timeoutMs?: number
 }
 
 /** The bytes of a request; nothing is checked or encoded. */
@@ -121,7 +123,13 @@ export const requestBytes = ({ method = 'GET', target = '/v1/films/1', fields = 
 
 /** One request on a connection of its own, one answer. */
 export const ask = async (server: Pick<TestServer, 'port'>, request: Ask = {}): Promise<Answer> => {
-  const options = { answers: 1, head: request.method === 'HEAD', ...(request.from === undefined ? {} : { from: request.from }) }
+  const { from, timeoutMs } = request
+  const options = {
+    answers: 1,
+    head: request.method === 'HEAD',
+    ...(from === undefined ? {} : { from }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  }
   const { answers, rest } = await exchange(server.port, requestBytes(request), options)
   const [answer] = answers
   assert.ok(answer, `no answer to ${request.method ?? 'GET'} ${request.target ?? ''}; came: ${JSON.stringify(rest)}`)

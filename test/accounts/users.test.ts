@@ -232,6 +232,18 @@ const suite = (kind: DatabaseKind): void => {
     assert.equal((await tryLogin(server, grace)).status, 200)
   })
 
+  test('no password hints and no secret questions: nothing asks for them, nothing tells them [ASVS 6.4.2]', async () => {
+    const document = await readDocument(server)
+    const text = JSON.stringify(document)
+    assert.match(text, /"current_password":\{/, 'the schemas are in there')
+    assert.doesNotMatch(text, /"\w*(hint|question|reminder|security_answer)\w*":/)
+    const columns = await place.query('select * from account')
+    assert.deepEqual(
+      Object.keys(columns[0] ?? {}).filter((name) => /hint|question|answer|reminder/.test(name)),
+      [],
+    )
+  })
+
   test('nobody uses this power on the own account', async () => {
     const own = admin
     for (const body of [{ role: 'viewer' }, { disabled: true }, { password: otherPassword }, { remove_factors: true }, { role: 'admin' }])

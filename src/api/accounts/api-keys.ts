@@ -1,7 +1,6 @@
 import { type CompiledQuery, type Kysely, sql } from 'kysely'
 
 import { isPermission, type Permission } from '../../core/access.ts'
-import type { Principal } from '../../core/request.ts'
 import type { Database } from '../../db/open.ts'
 import type { ApiKeyTable, Tables } from '../../db/tables.ts'
 import { type Statement, statement, template, type Unit } from '../../db/unit.ts'
@@ -99,16 +98,6 @@ export const createApiKeyStatements = ({ reader }: Pick<Database, 'reader'>, epo
     removeAll: (subject) => statement(writes.removeAll({ subject })),
   }
 }
-
-/** Of keys without accounts. Where there are accounts, `ofKey` in principals.ts is what the authentication layer asks. */
-export const createKeyLookup =
-  (keys: ApiKeyRepository) =>
-  async (id: string): Promise<{ secretHash: string; principal: Principal } | undefined> => {
-    const key = await keys.byId(id)
-    return (
-      key && { secretHash: key.secretHash, principal: { subject: key.subject, credential: `key:${key.id}`, permissions: key.permissions } }
-    )
-  }
 
 const toKey = (row: ApiKeyTable): StoredKey => ({
   id: row.id,

@@ -136,7 +136,15 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
   const write = (record: layers.AccessRecord): void => {
     if (record.verdict !== 'ok') log.access(record)
   }
-  const listener = createListener({ config, clock, observe, write, count: () => ({}), trustedProxies: [], hosts: [config.ops.host] })
+  const listener = createListener({
+    config,
+    clock,
+    observe,
+    write,
+    count: () => ({}),
+    trustedProxies: [],
+    hosts: [config.ops.host, ...servedHosts(config)],
+  })
   const { server, routes } = listener
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })

@@ -147,12 +147,10 @@ const compileReads = (db: Kysely<Tables>) => {
 
 type SubjectAt = { subject: string; at: number }
 
-const columns = ['id', 'subject', 'name', 'secret_hash', 'scopes', 'created_at', 'expires_at'] as const
-
 const compileWrites = (db: Kysely<Tables>) => {
   const revoking = (at: number) => db.updateTable('api_key').set({ revoked_at: at }).where('revoked_at', 'is', null)
-  const names = ['id', 'subject', 'name', 'hash', 'scopes', 'at', 'expiresAt'] as const
   return {
+    ...compileInserts(db),
     revoke: template<SubjectAt & { id: string }>(['id', 'subject', 'at'], ({ id, subject, at }) =>
       revoking(at).where('id', '=', id).where('subject', '=', subject),
     ),
@@ -161,58 +159,51 @@ const compileWrites = (db: Kysely<Tables>) => {
       revoking(at).where('subject', '=', subject).where('expires_at', '<=', at),
     ),
     removeAll: template<{ subject: string }>(['subject'], ({ subject }) => db.deleteFrom('api_key').where('subject', '=', subject)),
+  }
+}
+
+/** Rows that come out of a query, so that there is none where its condition does not hold; PostgreSQL wants to be told the types. */
+const compileInserts = (db: Kysely<Tables>) => {
+  const names = ['id', 'subject', 'name', 'hash', 'scopes', 'at', 'expiresAt'] as const
+  const columns = ['id', 'subject', 'name', 'secret_hash', 'scopes', 'created_at', 'expires_at'] as const
+  const row = ({ id, subject, name, hash, scopes, at, expiresAt }: KeyArguments) =>
+    [
+      sql<string>`cast(${id} as text)`.as('id'),
+      sql<string>`cast(${subject} as text)`.as('subject'),
+      sql<string>`cast(${name} as text)`.as('name'),
+      sql<string>`cast(${hash} as text)`.as('secret_hash'),
+      sql<string>`cast(${scopes} as text)`.as('scopes'),
+      sql<number>`cast(${at} as bigint)`.as('created_at'),
+      sql<number | null>`cast(${expiresAt} as bigint)`.as('expires_at'),
+    ] as const
+  const into = db.insertInto('api_key')
+  const unrevoked = (subject: string) =>
+    db
+      .selectFrom('api_key')
+      .select((e) => e.fn.countAll<number>().as('keys'))
+      .where('subject', '=', subject)
+      .where('revoked_at', 'is', null)
+  return {
     insert: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
-      db.insertInto('api_key').values({ id, subject, name, secret_hash: hash, scopes, created_at: at, expires_at: expiresAt }),
+      into.values({ id, subject, name, secret_hash: hash, scopes, created_at: at, expires_at: expiresAt }),
     ),
-    insertWithoutAdmin: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
-      db
-        .insertInto('api_key')
-        .columns(columns)
-        .expression(
-          db
-            .selectFrom('audit_head')
-            .select([
-              sql<string>`cast(${id} as text)`.as('id'),
-              sql<string>`cast(${subject} as text)`.as('subject'),
-              sql<string>`cast(${name} as text)`.as('name'),
-              sql<string>`cast(${hash} as text)`.as('secret_hash'),
-              sql<string>`cast(${scopes} as text)`.as('scopes'),
-              sql<number>`cast(${at} as bigint)`.as('created_at'),
-              sql<number | null>`cast(${expiresAt} as bigint)`.as('expires_at'),
-            ])
-            .where((e) => e.not(e.exists(db.selectFrom('account').select('account.id').where('role', '=', 'admin')))),
-        ),
+    insertWithoutAdmin: template<KeyArguments>(names, (key) =>
+      into.columns(columns).expression(
+        db
+          .selectFrom('audit_head')
+          .select(row(key))
+          .where((e) => e.not(e.exists(db.selectFrom('account').select('account.id').where('role', '=', 'admin')))),
+      ),
     ),
-    insertForAccount: template<KeyArguments>(names, ({ id, subject, name, hash, scopes, at, expiresAt }) =>
-      db
-        .insertInto('api_key')
-        .columns(columns)
-        .expression(
-          db
-            .selectFrom('account')
-            .select([
-              sql<string>`cast(${id} as text)`.as('id'),
-              'account.id as subject',
-              sql<string>`cast(${name} as text)`.as('name'),
-              sql<string>`cast(${hash} as text)`.as('secret_hash'),
-              sql<string>`cast(${scopes} as text)`.as('scopes'),
-              sql<number>`cast(${at} as bigint)`.as('created_at'),
-              sql<number | null>`cast(${expiresAt} as bigint)`.as('expires_at'),
-            ])
-            .where('account.id', '=', subject)
-            .where('account.disabled_at', 'is', null)
-            .where((e) =>
-              e(
-                e
-                  .selectFrom('api_key')
-                  .select((k) => k.fn.countAll<number>().as('keys'))
-                  .where('subject', '=', subject)
-                  .where('revoked_at', 'is', null),
-                '<',
-                maxKeys,
-              ),
-            ),
-        ),
+    insertForAccount: template<KeyArguments>(names, (key) =>
+      into.columns(columns).expression(
+        db
+          .selectFrom('account')
+          .select(row(key))
+          .where('account.id', '=', key.subject)
+          .where('account.disabled_at', 'is', null)
+          .where((e) => e(unrevoked(key.subject), '<', maxKeys)),
+      ),
     ),
   }
 }

@@ -10,9 +10,10 @@ import { factsOf } from './caller.ts'
 import type { AccountChanges } from './changes.ts'
 import { sessionCookie } from './cookies.ts'
 import type { TokenAnswer, TokenIssuer } from './parts.ts'
+import { uncached } from './session-answers.ts'
 import type { KnownToken, SessionRepository, SessionTimes } from './session-repository.ts'
 import type { SessionStatements } from './session-statements.ts'
-import { endEntry, uncached } from './sessions.ts'
+import { endEntry } from './sessions.ts'
 
 export interface RefreshOptions extends SessionTimes {
   readonly database: Pick<Database, 'commit'>

@@ -1,6 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 
-import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { createSessionId } from '../../credentials/ids.ts'
 import { createOpaqueToken } from '../../credentials/opaque-token.ts'
@@ -14,9 +13,11 @@ import { factsOf } from './caller.ts'
 import type { AccountChanges } from './changes.ts'
 import { sessionCookie } from './cookies.ts'
 import type { KnownPlaces } from './known-places.ts'
-import type { Also, Factors, MfaAnswer, Proof, Sessions, TokenIssuer } from './parts.ts'
+import type { Also, Factors, Proof, Sessions, TokenIssuer } from './parts.ts'
+import { accountChanged, uncached } from './session-answers.ts'
 import type { SessionRepository, SessionTimes } from './session-repository.ts'
 import type { SessionStatements } from './session-statements.ts'
+import { createSuspend } from './suspended-login.ts'
 
 export interface SessionsOptions extends SessionTimes {
   readonly database: Pick<Database, 'commit'>
@@ -32,13 +33,7 @@ export interface SessionsOptions extends SessionTimes {
   readonly publicOrigin: string
 }
 
-/** A login that is half done. */
-const pendingMs = 5 * 60_000
-
 const maxUserAgentLength = 200
-
-/** RFC 6749 section 5.1: no cache keeps a token. */
-export const uncached = { 'cache-control': 'no-store' } as const
 
 export const createSessions = (options: SessionsOptions): Sessions => {
   const open = createOpen(options)
@@ -109,12 +104,6 @@ const createOpen = (options: SessionsOptions): Sessions['open'] => {
 }
 
 const nothing: Also = { unit: [], entries: [] }
-
-/** Somebody changed the account between the proof and the session: it is proven no more, and that is all there is to tell. */
-const accountChanged = new Problem('unauthenticated', {
-  detail: 'The account was changed meanwhile. Log in again.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
-})
 
 const described = (request: FastifyRequest, { amr, mfa, browser }: Proof) => ({
   amr: amr.join(' '),
@@ -187,36 +176,3 @@ const tell = (
   observe({ event: 'session_created', ...facts, session })
   observe({ event: 'authn_token_created', ...facts, credential: `session:${session}` })
 }
-
-interface Suspended {
-  readonly request: FastifyRequest
-  readonly reply: FastifyReply
-  readonly account: Account
-  readonly proof: Proof
-  readonly also: Also | undefined
-}
-
-/** The first factor was right: what it proved is kept until the second one comes. It opens nothing by itself. */
-const createSuspend =
-  ({ database, changes, sessionStatements, epochMs, publicOrigin }: SessionsOptions) =>
-  async ({ request, reply, account, proof, also = nothing }: Suspended, methods: MfaAnswer['methods']): Promise<MfaAnswer | undefined> => {
-    if (proof.browser) demandOwnPage(request, publicOrigin)
-    const { token, hash } = createOpaqueToken('fgm')
-    const pending = sessionStatements.addPending({
-      hash,
-      accountId: account.id,
-      epoch: account.epoch,
-      expiresAt: epochMs() + pendingMs,
-      amr: proof.amr.join(' '),
-      browser: proof.browser,
-    })
-    const unit = [...also.unit, pending]
-    const outcome = await (also.unit.length > 0 ? changes.commit(unit, also.entries) : database.commit(unit))
-    if (outcome.result === 'conflict') {
-      if (outcome.statement < also.unit.length) return undefined
-      throw accountChanged
-    }
-    written(outcome)
-    void reply.headers(uncached)
-    return { mfa_required: true, mfa_token: token, methods }
-  }

@@ -52,7 +52,6 @@ export const createSessions = (options: SessionsOptions): Sessions => {
 interface Opening {
   readonly request: FastifyRequest
   readonly account: Account
-  readonly sessionId: string
   readonly unit: Unit
   readonly entries: readonly AuditEntry[]
   /** Whether what was known of credentials may not hold any more. */
@@ -91,10 +90,13 @@ const createOpen = (options: SessionsOptions): Sessions['open'] => {
     const entry = { actor: account.id, action: 'session.create', target: sessionId, details: { methods: proof.amr.join(' ') }, ...facts }
     const entries = [...also.entries, entry, ...former.flatMap((one) => one.entries)]
     const changesOthers = also.unit.length > 0 || former.length > 0
-    const conflict = await commit({ request, account, sessionId, unit, entries, changesOthers })
+    const conflict = await commit({ request, account, unit, entries, changesOthers })
     if (conflict !== undefined && conflict < also.unit.length) return undefined
     if (conflict !== undefined) throw accountChanged
-    tell(options.observe, { ...facts, subject: account.id }, sessionId, proof.amr)
+    const about = { ...facts, subject: account.id }
+    const gone = former.flatMap((one) => one.entries.map(({ target }) => target))
+    tellEnded(options.observe, about, gone)
+    tell(options.observe, about, sessionId, proof.amr)
     void reply.headers(uncached)
     const answer = { access_token: access.token, token_type: 'Bearer', expires_in: access.expiresInSeconds } as const
     if (!proof.browser) return { ...answer, refresh_token: refresh.token }
@@ -116,7 +118,7 @@ const described = (request: FastifyRequest, { amr, mfa, browser }: Proof) => ({
 /** Commits; resolves with the index of the unit's statement that conflicted. */
 const createCommit =
   ({ changes, trail, observe }: SessionsOptions) =>
-  async ({ request, account, sessionId, unit, entries, changesOthers }: Opening): Promise<number | undefined> => {
+  async ({ request, account, unit, entries, changesOthers }: Opening): Promise<number | undefined> => {
     // A new session takes nothing from what is known of others, so nobody need hear of it.
     const outcome = await (changesOthers ? changes : trail).commit(unit, entries)
     if (outcome.result === 'conflict') return outcome.statement
@@ -125,8 +127,7 @@ const createCommit =
     const facts = factsOf(request)
     const told = ended.map((id) => endEntry({ id, actor: account.id, reason: 'too_many', ...facts }))
     written(await changes.commit([], told))
-    for (const id of ended.filter((one) => one !== sessionId))
-      observe({ event: 'authn_token_revoked', ...facts, subject: account.id, credential: `session:${id}` })
+    tellEnded(observe, { ...facts, subject: account.id }, ended)
     return undefined
   }
 
@@ -166,12 +167,17 @@ const createReplaced =
     }))
   }
 
-const tell = (
-  observe: Observe,
-  facts: { readonly requestId: string; readonly client: string; readonly subject: string },
-  session: string,
-  methods: readonly string[],
-): void => {
+interface About {
+  readonly requestId: string
+  readonly client: string
+  readonly subject: string
+}
+
+const tellEnded = (observe: Observe, about: About, sessions: readonly string[]): void => {
+  for (const id of sessions) observe({ event: 'authn_token_revoked', ...about, credential: `session:${id}` })
+}
+
+const tell = (observe: Observe, facts: About, session: string, methods: readonly string[]): void => {
   observe({ event: 'authn_login_success', ...facts, methods })
   observe({ event: 'session_created', ...facts, session })
   observe({ event: 'authn_token_created', ...facts, credential: `session:${session}` })

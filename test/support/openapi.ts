@@ -66,3 +66,28 @@ export const assertDescribed = (document: ApiDescription, name: string, answer: 
 /** As the field RateLimit-Policy says it. */
 export const policyOf = (windows: readonly RateLimit[]): string =>
   windows.map(({ name, limit, window_seconds: seconds }) => `"${name}";q=${limit};w=${seconds}`).join(', ')
+
+/** The path of an operation with the examples of its parameters. */
+export const targetOf = (document: ApiDescription, name: string): string => {
+  const [, url = ''] = name.split(' ')
+  const parameters = operationsOf(document).get(name)?.parameters ?? []
+  return url.replaceAll(/:(\w+)/g, (_, wanted: string) => {
+    const { examples = [] } = (parameters.find((one) => one.name === wanted)?.schema ?? {}) as { readonly examples?: readonly string[] }
+    return examples[0] ?? assert.fail(`${name}: ${wanted} has no example`)
+  })
+}
+
+type Fields = Readonly<Record<string, string>>
+
+/** Fields of the one who may do what the operation does; undefined where everybody may. */
+export const ownerOf = (
+  document: ApiDescription,
+  name: string,
+  owners: { readonly films: Fields; readonly operator: Fields; readonly account: Fields },
+): Fields | undefined => {
+  const security = operationsOf(document).get(name)?.security ?? []
+  if (security.some((requirement) => Object.keys(requirement).length === 0)) return undefined
+  const [permission = ''] = security.flatMap(({ accessToken = [] }) => accessToken)
+  if (permission.startsWith('security:')) return owners.operator
+  return permission.startsWith('films:') ? owners.films : owners.account
+}

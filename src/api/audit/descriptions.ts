@@ -7,5 +7,5 @@ export const listAuditDescription = {
   description:
     'Every change to users, roles, keys, sessions, limits and configuration, newest first. Rows are never changed; filmgate audit verify shows whether somebody did.',
   tags: ['Audit'],
-  answers: { 200: { description: 'A page of the trail.' } },
+  answers: { 200: { description: 'A page of the trail.', headers: ['Link'] } },
 } as const satisfies RouteDescription

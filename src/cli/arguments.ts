@@ -59,7 +59,7 @@ const findCommand = (positionals: readonly string[], commands: readonly Command[
   const asked = JSON.stringify(kin.length > 0 && second !== undefined ? `${first} ${second}` : first)
   const names = kin.length > 0 ? kin : commands.map(({ name }) => name)
   throw new UsageError(
-    `Unknown command: ${asked}. ${second === undefined && kin.length > 0 ? `There are ${kin.join(' and ')}.` : `The nearest is ${nearest(positionals.slice(0, 2).join(' '), names)}.`}`,
+    `Unknown command: ${asked}. ${second === undefined && kin.length > 0 ? `There are ${new Intl.ListFormat('en').format(kin)}.` : `The nearest is ${nearest(positionals.slice(0, 2).join(' '), names)}.`}`,
   )
 }
 

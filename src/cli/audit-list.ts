@@ -12,11 +12,11 @@ const pageRows = 100
 export const auditList: Command = {
   name: 'audit list',
   summary: 'Prints the newest rows of the audit trail, from the newest on',
-  details: `Reads the database itself, also while a server runs. It shows what is stored; filmgate audit verify shows whether
-that is what was written. Those of several filters that are given must all fit.`,
+  details: `Reads the database itself, also while a server runs. It shows what is stored; filmgate audit verify
+shows whether that is what was written. Those of several filters that are given must all fit.`,
   options: {
     limit: { value: 'N', text: `so many at most; default ${defaultLimit}` },
-    actor: { value: 'SUBJECT', text: 'only what this subject did; cli is the command line, system the program itself' },
+    actor: { value: 'SUBJECT', text: 'only what this subject did; also cli (the command line) or system' },
     action: { value: 'ACTION', text: 'only this action, such as user.create' },
     target: { value: 'TARGET', text: 'only what was done to this' },
   },

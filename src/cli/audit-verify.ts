@@ -7,9 +7,9 @@ import { grouped, print, printJson } from './output.ts'
 export const auditVerify: Command = {
   name: 'audit verify',
   summary: 'Finds a changed, removed, reordered or added row of the audit trail',
-  details: `Walks the whole trail, also while a server runs, and changes nothing. Ends with 0 where every row is as it was
-written, and prints the newest one as SEQ:MAC; with 1 and the first row that is not. Keep SEQ:MAC somewhere else:
-with --expect it shows whether the database as a whole was taken back to an older one.`,
+  details: `Walks the whole trail, also while a server runs, and changes nothing. Ends with 0 where every row is as
+it was written, and prints the newest one as SEQ:MAC; with 1 and the first row that is not. Keep SEQ:MAC
+somewhere else: with --expect it shows whether the database as a whole was taken back to an older one.`,
   options: { expect: { value: 'SEQ:MAC', text: 'what an earlier call printed; the trail must still have that row' } },
   example: 'filmgate audit verify --json',
   run: async ({ json, options, loadConfig }) => {

@@ -3,7 +3,7 @@ import { defaultHost } from './postman.ts'
 import type { Sample } from './samples.ts'
 import { keyPlaceholder } from './thunder.ts'
 
-export const operatorPlaceholder = 'PASTE-THE-KEY-OF-AN-OPERATOR'
+const operatorPlaceholder = 'PASTE-THE-KEY-OF-AN-OPERATOR'
 
 /** What stands in the file until somebody puts the real one there. */
 export const placeholderOf = (variable: string): string => {

@@ -43,6 +43,9 @@ export const authorization: FastifyPluginCallback<AuthorizationOptions> = wholeS
       ...(freshLogin ? [createFreshGuard(freshForMs, options)] : []),
     ]
     route.onRequest = [route.onRequest ?? [], guards].flat()
+    // Where a body may be held back until after a revocation, the authentication layer asks again who it is when all of it has come.
+    if (![route.method].flat().every((method) => method === 'GET' || method === 'HEAD'))
+      route.preHandler = [guards, route.preHandler ?? []].flat()
   })
   done()
 })

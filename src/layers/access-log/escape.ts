@@ -10,12 +10,12 @@ export const quote = (text: string, maxLength: number): string => {
 }
 
 /**
- * API keys and JSON Web Tokens that somebody put into a path, a parameter or an agent, whole or cut off: what can be recognised never
- * reaches the log. The checksum of a key is not asked for, because it can be computed.
+ * API keys, refresh tokens, tokens of half-done logins and JSON Web Tokens that somebody put into a path, a parameter or an agent, whole or
+ * cut off: what can be recognised never reaches the log. The checksum of a key is not asked for, because it can be computed.
  */
-const credentials = /fg(?:_|%5f)[0-9a-z]{12}(?:_|%5f)[0-9a-z]{8,}|eyJ[\w-]{8,}\.[\w.-]{8,}/gi
+const credentials = /fg(?:_|%5f)[0-9a-z]{12}(?:_|%5f)[0-9a-z]{8,}|fg[rm](?:_|%5f)(?:[\w-]|%5f|%2d){8,}|eyJ[\w-]{8,}\.[\w.-]{8,}/gi
 
-const hints = /fg[_%]|eyJ/i
+const hints = /fg[rm]?[_%]|eyJ/i
 
 /** Printable ASCII without quote and backslash: nearly everything, and it needs no work. */
 const plain = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 
-import type { FastifyPluginCallback } from 'fastify'
+import type { FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
 
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { Problem } from '../../core/errors.ts'
@@ -8,7 +8,7 @@ import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Principal } from '../../core/request.ts'
 import { createCredentialCheck, type CredentialSources, maxCredentialBytes } from './credentials.ts'
-import { createRemembered } from './remembered.ts'
+import { createRemembered, type Remembered } from './remembered.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -44,6 +44,9 @@ const noToken = refused('Bearer realm="filmgate"')
 export const authentication: FastifyPluginCallback<AuthenticationOptions> = wholeServer('authentication', (app, options, done) => {
   const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
   const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
+  const shown: Shown = new WeakMap()
+  const fail = (request: FastifyRequest, reason: string): void =>
+    observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
 
   app.addHook('onRequest', (request, reply, next) => {
     request.principal = null
@@ -54,7 +57,7 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
     }
     reply.header('vary', 'Authorization')
     const refuse = (reason: string, problem = invalidToken): void => {
-      observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
+      fail(request, reason)
       next(problem)
     }
     if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
@@ -68,6 +71,7 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
     }
     // By its digest: what lies in memory is no credential, and no comparison tells by its time how much of one was right.
     const digest = hash('sha256', credential, 'base64')
+    if (!isReading(request.method)) shown.set(request, { digest, credential })
     const known = remembered.fresh(digest)
     if (known !== undefined) {
       request.principal = known
@@ -83,8 +87,41 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
       next()
     }, next)
   })
+
+  const askAgain = createAskAgain(remembered, shown, fail)
+  app.addHook('onRoute', (route: RouteOptions) => {
+    if (![route.method].flat().every(isReading)) route.preValidation = [askAgain, route.preValidation ?? []].flat()
+  })
   done()
 })
+
+/** What came with the requests that may change something. */
+type Shown = WeakMap<FastifyRequest, { readonly digest: string; readonly credential: string }>
+
+/** Who holds the body of a request back would go on after a revocation with what was allowed before it: here all of it has come. */
+const createAskAgain =
+  (remembered: Remembered, shown: Shown, fail: (request: FastifyRequest, reason: string) => void): preValidationHookHandler =>
+  (request, _reply, next) => {
+    const credentials = shown.get(request)
+    const known = credentials && remembered.fresh(credentials.digest)
+    if (credentials === undefined || known !== undefined) {
+      request.principal = known ?? request.principal
+      next()
+      return
+    }
+    remembered.find(credentials.digest, credentials.credential).then((found) => {
+      if (typeof found === 'string') {
+        fail(request, found)
+        next(invalidToken)
+        return
+      }
+      request.principal = found
+      next()
+    }, next)
+  }
+
+/** RFC 9110 section 9.2.1: what changes nothing need not be asked twice. */
+const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 
 /** The scheme is case-insensitive (RFC 9110 section 11.1), one space, a token behind it. */
 const isBearer = (authorization: string): boolean => /^bearer [^ ]/i.test(authorization)

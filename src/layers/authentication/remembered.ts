@@ -10,6 +10,8 @@ export interface RememberedOptions {
   readonly maxRemembered: number
 }
 
+export type Remembered = ReturnType<typeof createRemembered>
+
 /** Whom a credential speaks for, or why it is refused. */
 export type Found = Principal | string
 

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { test } from 'node:test'
+
+import { addUser, bearer, claimAdmin, type LoggedIn, send } from '../support/accounts.ts'
+import { type Answer, ask } from '../support/attack.ts'
+import { parseAnswer } from '../support/raw.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+interface HeldBack {
+  /** Sends the rest; resolves with the status of the answer. */
+  finish(): Promise<number | undefined>
+}
+
+/** A request of whose body one byte is sent. Resolves when the server has let the head through. */
+const holdBack = async ({ port }: Pick<TestServer, 'port'>, target: string, token: string, body: unknown): Promise<HeldBack> => {
+  const socket = connect({ port, host: '127.0.0.1' })
+  const text = JSON.stringify(body)
+  let got = ''
+  socket.setEncoding('latin1').on('data', (chunk: string) => (got += chunk))
+  const fields = [`Host: 127.0.0.1:${port}`, `Authorization: Bearer ${token}`, 'Content-Type: application/json', 'Connection: close']
+  const head = [`POST ${target} HTTP/1.1`, ...fields, `Content-Length: ${Buffer.byteLength(text)}`, 'Expect: 100-continue']
+  socket.write(`${head.join('\r\n')}\r\n\r\n`)
+  await once(socket, 'data')
+  const [asked = '', early = ''] = got.split('\r\n\r\n')
+  assert.match(asked, /^HTTP\/1\.1 100 /, early)
+  socket.write(text.slice(0, 1))
+  // Came later and is answered: the head of the other was looked at.
+  assert.equal((await ask({ port }, { target: '/v1/films/1', fields: bearer(token) })).status, 200)
+  return {
+    finish: async () => {
+      socket.write(text.slice(1))
+      await once(socket, 'close')
+      return parseAnswer(got.slice(asked.length + 4)).status
+    },
+  }
+}
+
+const makeKey = async (server: TestServer, { fields }: LoggedIn, scopes: readonly string[]): Promise<{ id: string; key: string }> => {
+  const made = await send(server, 'POST', '/v1/keys', { name: 'program', scopes }, { fields })
+  assert.equal(made.status, 201, made.body)
+  return made.json() as { id: string; key: string }
+}
+
+const assertDone = (answer: Answer): void => assert.ok(answer.status === 200 || answer.status === 204, answer.body)
+
+const film = { name: 'Held back', studio: 'Nobody' }
+
+test('attack: an admin that is disabled goes on with a request whose body was held back [ASVS 7.4.2] [ASVS 8.3.2]', async () => {
+  await using server = await startServer()
+  const ada = await claimAdmin(server)
+  const eve = await addUser(server, ada, 'admin', 'eve-the-admin')
+  const successor = { username: 'mallory', password: 'nine otters cross the bay', role: 'admin' }
+  const [user, key, added] = [
+    await holdBack(server, '/v1/users', eve.accessToken, successor),
+    await holdBack(server, '/v1/keys', eve.accessToken, { name: 'later', scopes: ['films:delete'] }),
+    await holdBack(server, '/add_film', eve.accessToken, film),
+  ]
+  assertDone(await send(server, 'PATCH', `/v1/users/${eve.subject}`, { disabled: true }, { fields: ada.fields }))
+  for (const request of [user, key, added]) assert.equal(await request.finish(), 401)
+  const users = await ask(server, { target: '/v1/users', fields: ada.fields })
+  assert.ok(!users.body.includes('mallory'), users.body)
+})
+
+test('attack: a stolen session makes itself a key after its owner has ended it [ASVS 7.4.1]', async () => {
+  await using server = await startServer()
+  const ada = await claimAdmin(server)
+  const bob = await addUser(server, ada, 'editor')
+  const key = await holdBack(server, '/v1/keys', bob.accessToken, { name: 'later', scopes: ['films:write'] })
+  assertDone(await ask(server, { method: 'DELETE', target: `/v1/auth/sessions/${bob.sid}`, fields: ada.fields }))
+  assert.equal(await key.finish(), 401)
+})
+
+test('attack: keys go on with held-back requests when they are revoked, or their owner is less [ASVS 8.3.2]', async () => {
+  await using server = await startServer()
+  const ada = await claimAdmin(server)
+  const bob = await addUser(server, ada, 'editor')
+  const [revoked, kept] = [await makeKey(server, bob, ['films:write']), await makeKey(server, bob, ['films:write'])]
+  const [first, second, third] = [
+    await holdBack(server, '/add_film', revoked.key, film),
+    await holdBack(server, '/add_film', kept.key, film),
+    await holdBack(server, '/add_film', kept.key, film),
+  ]
+  assertDone(await ask(server, { method: 'DELETE', target: `/v1/keys/${revoked.id}`, fields: bob.fields }))
+  assert.equal(await first.finish(), 401)
+  // What is still allowed is answered as if nothing had happened.
+  assert.equal(await second.finish(), 201)
+  assertDone(await send(server, 'PATCH', `/v1/users/${bob.subject}`, { role: 'viewer' }, { fields: ada.fields }))
+  assert.equal(await third.finish(), 403)
+})
+
+test('attack: tokens that somebody puts into a path, a query or an agent are read from the log', async () => {
+  await using server = await startServer()
+  const ada = await claimAdmin(server)
+  const { key } = await makeKey(server, ada, ['films:read'])
+  const pending = `fgm_${ada.refreshToken.slice(4)}`
+  const secrets = [key, ada.refreshToken, pending, ada.accessToken]
+  for (const secret of secrets) {
+    await ask(server, { target: `/v1/keys/${secret}`, fields: ada.fields })
+    await ask(server, { target: `/v1/auth/sessions/${secret}`, fields: bearer(secret) })
+    await ask(server, { target: `/${secret}?${secret}=${secret}`, fields: { 'User-Agent': secret, Referer: `http://x/?t=${secret}` } })
+  }
+  await ask(server, { target: '/v1/films/999999999' })
+  await server.logged(({ path }) => path === '/v1/films/999999999')
+  const log = JSON.stringify(server.log())
+  assert.ok(log.includes('[redacted]'))
+  for (const secret of secrets) assert.ok(!log.includes(secret.slice(0, 20)), `the log has ${secret.slice(0, 8)}…`)
+})

@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 
-import { addUser, bearer, claimAdmin, type LoggedIn, send } from '../support/accounts.ts'
+import { addUser, bearer, claimAdmin, logIn, type LoggedIn, send, tryLogin } from '../support/accounts.ts'
 import { type Answer, ask } from '../support/attack.ts'
+import { databases } from '../support/databases.ts'
 import { parseAnswer } from '../support/raw.ts'
+import { codeAt } from '../support/second-factor.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 interface HeldBack {
@@ -107,3 +109,29 @@ test('attack: tokens that somebody puts into a path, a query or an agent are rea
   assert.ok(log.includes('[redacted]'))
   for (const secret of secrets) assert.ok(!log.includes(secret.slice(0, 20)), `the log has ${secret.slice(0, 8)}…`)
 })
+
+for (const kind of databases) {
+  test(
+    `attack (${kind.name}): a stolen session without the second factor takes it away while it is added [ASVS 7.5.1]`,
+    { skip: kind.missing },
+    async () => {
+      await using place = await kind.place()
+      await using server = await startServer({ env: place.env })
+      const ada = await claimAdmin(server)
+      for (let round = 0; round < 15; round++) {
+        const bob = await addUser(server, ada, 'viewer', `bob-${round}`)
+        const thief = await logIn(server, bob)
+        const offered = await ask(server, { method: 'POST', target: '/v1/me/totp', fields: bob.fields })
+        const code = codeAt(String(offered.json()['secret']), Date.now())
+        const confirming = send(server, 'PUT', '/v1/me/totp', { code }, { fields: bob.fields })
+        // Each on a connection of its own, so that they come a little later, one after the other.
+        const taking = Array.from({ length: 8 }, () => ask(server, { method: 'DELETE', target: '/v1/me/totp', fields: thief.fields }))
+        const [confirmed] = await Promise.all([confirming, ...taking])
+        // What is only offered may be taken back by any session.
+        if (confirmed.status === 409) continue
+        assert.equal(confirmed.status, 200, confirmed.body)
+        assert.equal((await tryLogin(server, bob)).json()['mfa_required'], true, `round ${round}: the factor is gone`)
+      }
+    },
+  )
+}

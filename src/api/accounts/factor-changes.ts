@@ -11,6 +11,7 @@ import { type FactorRepository, type FactorState, type FactorStatements, hasFact
 import type { AccountParts } from './parts.ts'
 import type { Passkeys } from './passkey-table.ts'
 import type { PendingLogins } from './pending-logins.ts'
+import { accountChanged } from './session-answers.ts'
 
 export interface FactorOptions {
   /** The master key's label `sealing`. */
@@ -76,7 +77,7 @@ const needsFactor = new Problem('unauthenticated', {
   },
 })
 
-export const createFactorChanges = ({ parts, repository, requireMfaFor }: FactorContext): FactorChanges => ({
+export const createFactorChanges = ({ parts, repository, factors, requireMfaFor }: FactorContext): FactorChanges => ({
   ownerOf: async (request) => {
     const { accountId, sessionId } = sessionOf(request)
     const [account, state] = await Promise.all([parts.accounts.byId(accountId), repository.stateOf(accountId)])
@@ -86,9 +87,11 @@ export const createFactorChanges = ({ parts, repository, requireMfaFor }: Factor
   },
   commit: async (request, { account: { id }, sessionId }, { unit, action, details = {}, conflict = changedMeanwhile }) => {
     const facts = factsOf(request)
-    const all = [...unit, ...parts.sessions.endAll(id, sessionId)]
+    // First: what `ownerOf` saw of the session holds no more where another session has added a factor meanwhile, which ended this one.
+    const all = [factors.holdSession(sessionId, id), ...unit, ...parts.sessions.endAll(id, sessionId)]
     const outcome = await parts.changes.commit(all, [{ actor: id, action, target: id, details, ...facts }])
-    if (outcome.result === 'conflict' && outcome.statement < unit.length) throw conflict
+    if (outcome.result === 'conflict' && outcome.statement === 0) throw accountChanged
+    if (outcome.result === 'conflict' && outcome.statement <= unit.length) throw conflict
     written(outcome)
     parts.observe({ event: 'authz_change', ...facts, subject: id, by: id, change: action })
   },

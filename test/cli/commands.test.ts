@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 import { runCommand, startCommand, temporaryFolder } from '../support/command.ts'
 import { databases } from '../support/databases.ts'
 import { filmLine, writeFilmFile } from '../support/film-file.ts'
-import { startServer } from '../support/server.ts'
+import { raisedLimits, startServer } from '../support/server.ts'
 import { describeUnless } from '../support/services.ts'
 
 interface Route {
@@ -15,6 +15,8 @@ interface Route {
   readonly method: string
   readonly path: string
   readonly access: string
+  readonly sessionOnly: boolean
+  readonly freshLogin: boolean
   readonly limits: { readonly anonymous: string | null; readonly subject: string | null; readonly total: string | null }
   readonly bodyLimitBytes: number
   readonly produces: string
@@ -49,6 +51,8 @@ describe('routes', () => {
       method: 'GET',
       path: '/',
       access: 'public',
+      sessionOnly: false,
+      freshLogin: false,
       limits: {
         anonymous: '1 per second; 50 per hour; 200 per day',
         subject: '1 per second (route); 20000 per day; 2000 per hour',
@@ -59,10 +63,12 @@ describe('routes', () => {
       cors: null,
     })
     assert.equal(routeOf(routes, 'POST', '/add_film').access, 'films:write')
+    const { access, sessionOnly, freshLogin } = routeOf(routes, 'DELETE', '/v1/me')
+    assert.deepEqual([access, sessionOnly, freshLogin], ['authenticated', true, true])
     const { listener, limits } = routeOf(routes, 'GET', '/readyz')
     assert.deepEqual([listener, limits], ['ops', { anonymous: null, subject: null, total: null }])
     assert.equal(
-      routes.some(({ method }) => method === 'PUT' || method === 'OPTIONS'),
+      routes.some(({ method }) => method === 'TRACE' || method === 'OPTIONS'),
       false,
       'what answers 405 is no route',
     )
@@ -97,10 +103,8 @@ describe('openapi', () => {
   test('is what a server with the same configuration answers', async () => {
     await using server = await startServer()
     const served: unknown = await (await fetch(`${server.url}/openapi.json`)).json()
-    const toml =
-      '[limits]\ndefault = "100000000 per day"\nauthenticated = "100000000 per day"\ntotal = "100000000 per day"\n[limits.routes]\n"GET /" = { only = "100000000 per day" }\n"POST /add_film" = { only = "100000000 per day" }\n'
     using folder = temporaryFolder()
-    writeFileSync(join(folder.path, 'filmgate.toml'), toml)
+    writeFileSync(join(folder.path, 'filmgate.toml'), raisedLimits)
     for (const args of [['openapi'], ['openapi', '--json']]) {
       const { code, stdout, stderr } = await runCommand(args, { cwd: folder.path, dataDir: server.dataDir })
       assert.deepEqual([code, stderr], [0, ''])

@@ -3,11 +3,15 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 
-import { addUser, bearer, claimAdmin, logIn, type LoggedIn, send, tryLogin } from '../support/accounts.ts'
+import { Client } from 'pg'
+
+import { addUser, bearer, claimAdmin, goodPassword, logIn, type LoggedIn, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { type Answer, ask } from '../support/attack.ts'
 import { databases } from '../support/databases.ts'
+import { eventually } from '../support/deadline.ts'
+import { openLoginScene } from '../support/login-app.ts'
 import { parseAnswer } from '../support/raw.ts'
-import { codeAt } from '../support/second-factor.ts'
+import { codeAt, enrolTotp } from '../support/second-factor.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 interface HeldBack {
@@ -135,3 +139,67 @@ for (const kind of databases) {
     },
   )
 }
+
+const onPostgres = databases.filter(({ name }) => name === 'postgres')
+
+for (const kind of onPostgres) {
+  test(
+    'attack: a login with the old password is half done at the moment in which the password is changed [ASVS 7.4.3]',
+    { skip: kind.missing },
+    async () => {
+      await using place = await kind.place()
+      await using server = await startServer({ env: place.env })
+      const ada = await claimAdmin(server)
+      await enrolTotp(server, ada, Date.now())
+      const [change, look] = [new Client({ connectionString: place.url }), new Client({ connectionString: place.url })]
+      try {
+        await Promise.all([change.connect(), look.connect()])
+        // What the unit of a new password does, stopped before its end.
+        await change.query('begin')
+        await change.query('update account set epoch = epoch + 1')
+        await change.query('delete from pending_login')
+        const begun = tryLogin(server, ada)
+        const waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        const isHeld = eventually(10_000, 'the login waits for the change', async () => (await look.query(waiting)).rows.length > 0)
+        await Promise.race([begun, isHeld])
+        await change.query('commit')
+        assert.equal((await begun).status, 401)
+      } finally {
+        await Promise.all([change.end(), look.end()])
+      }
+    },
+  )
+}
+
+for (const kind of databases) {
+  test(
+    `attack (${kind.name}): a used refresh token is sent again and again, so that all credentials are asked about anew`,
+    { skip: kind.missing },
+    async () => {
+      await using scene = await openLoginScene(kind)
+      const { app } = scene
+      await app.addAccount('ada')
+      const first = await logIn(app, { username: 'ada', password: goodPassword })
+      assert.equal((await tryRefresh(app, first.refreshToken)).status, 200)
+      assert.equal((await tryRefresh(app, first.refreshToken)).status, 401)
+      const generation = (): number => app.parts.changes.generation() ?? NaN
+      const before = generation()
+      for (let time = 0; time < 20; time++) assert.equal((await tryRefresh(app, first.refreshToken)).status, 401)
+      // That of the first time may be heard late, once from here and once from the database.
+      assert.ok(generation() - before <= 2, `${generation() - before} times`)
+    },
+  )
+}
+
+test('attack: others keep the hashes busy, so that changes of a password that nobody looked at lock its owner out', async () => {
+  const guesses = 24
+  await using server = await startServer({ env: { FILMGATE_AUTH_LOGIN_FAILURES: `${guesses} per 15 minutes` } })
+  const ada = await claimAdmin(server)
+  const change = (current: string): Promise<Answer> =>
+    send(server, 'PUT', '/v1/me/password', { current_password: current, new_password: goodPassword }, { fields: ada.fields })
+  // Some more than may wait: the password is right, and those that are looked at hear that it is no new one.
+  const flood = await Promise.all(Array.from({ length: guesses }, () => change(goodPassword)))
+  assert.ok(flood.some(({ status }) => status === 503))
+  for (let time = 0; time < guesses; time++) assert.equal((await change('not the password of ada')).status, 403, `guess ${time}`)
+  assert.equal((await change('not the password of ada')).status, 429)
+})

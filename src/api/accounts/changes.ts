@@ -19,11 +19,13 @@ export const createAccountChanges = (channel: Channel, trail: AuditTrail): Accou
   channel.subscribe('account_changed', bump)
   return {
     commit: async (unit, entries) => {
+      let outcome: Outcome | undefined
       try {
-        return await trail.commit([...unit, ...channel.announce('account_changed')], entries)
+        outcome = await trail.commit([...unit, ...channel.announce('account_changed')], entries)
+        return outcome
       } finally {
-        // Also where it failed: what was cut off in the middle of a commit may be stored.
-        bump()
+        // Also where it failed: what was cut off in the middle of a commit may be stored. Of what conflicted nothing is.
+        if (outcome?.result !== 'conflict') bump()
       }
     },
     generation: () => (channel.isUp() ? generation : undefined),

@@ -7,6 +7,7 @@ import { formatTimestamp } from '../timestamp.ts'
 import { written } from '../written.ts'
 import type { Account } from './accounts.ts'
 import { byOf, factsOf, principalOf, sessionOf } from './caller.ts'
+import { guarded } from './login-failures.ts'
 import { changePasswordDescription, meDescription, removeMeDescription, renameMeDescription } from './me-descriptions.ts'
 import { Me, MePatch, PasswordChange } from './me-schema.ts'
 import type { AccountParts } from './parts.ts'
@@ -125,13 +126,11 @@ const createPasswordChange = (options: MeRoutesOptions) => {
     const { id, username, passwordHash } = account
     const mistake = await passwords.mistake(next, '/new_password', { username })
     if (mistake !== undefined) throw notThatPassword([mistake])
-    const giveBack = await failures.reserve(request, username, account)
-    const { ok } = await passwords.verify(current, passwordHash, request)
+    const { ok } = await guarded(failures, request, { username, account }, () => passwords.verify(current, passwordHash, request))
     if (!ok) {
       observe({ event: 'authn_login_fail', ...factsOf(request), reason: 'wrong current password', subject: id })
       throw new Problem('forbidden', { detail: 'The current password is not that one.' })
     }
-    await giveBack()
     if (current === next) throw notThatPassword([{ pointer: '/new_password', detail: 'must not be the current one' }])
     const hash = await passwords.hash(next, request)
     const unit = [statements.setPassword(id, passwordHash, hash), ...sessions.endAll(id, sessionId)]

@@ -56,7 +56,8 @@ export const createRefresh = (options: RefreshOptions): Refresh => {
     const { session, isUsed, isEnded, isExpired } = known
     const { accountId: subject } = session
     if (isUsed) {
-      await endReused(request, known)
+      // Once: whoever sends it again and again must not make all credentials be asked about anew, nor the audit trail wait.
+      if (!isEnded) await endReused(request, known)
       throw refuse('used refresh token', subject)
     }
     if (isEnded) throw refuse('refresh token of an ended session', subject)

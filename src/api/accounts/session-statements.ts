@@ -34,8 +34,8 @@ export interface SessionStatements {
   replace(sessionId: string): Statement
   /** With the logins of the account that are half done. Any number of rows. */
   endAll(accountId: string, except?: string): Unit
-  /** Must touch a row, as `open`. */
-  addPending(pending: NewPending): Statement
+  /** Each must touch a row, as `open`. Of units that are not audited, so that nothing else keeps it behind a change of the account. */
+  addPending(pending: NewPending): Unit
 }
 
 export interface NewPending {
@@ -69,7 +69,10 @@ export const createSessionStatements = (
       statement(queries.endAll({ accountId, except, at: now() })),
       statement(queries.dropPending({ accountId })),
     ],
-    addPending: ({ browser, ...pending }) => statement(opening.addPending({ ...pending, browser: Number(browser) }), 1),
+    addPending: ({ browser, ...pending }) => [
+      statement(opening.hold(pending), 1),
+      statement(opening.addPending({ ...pending, browser: Number(browser) }), 1),
+    ],
   }
 }
 
@@ -155,6 +158,18 @@ const compileOpening = (db: Kysely<Tables>) => {
   const times = ['id', 'account_id', 'created_at', 'authenticated_at', 'last_used_at', 'expires_at'] as const
   const names = ['id', 'accountId', 'epoch', 'amr', 'mfa', 'browser', 'client', 'userAgent', 'at', 'expiresAt'] as const
   return {
+    /**
+     * PostgreSQL: takes the lock of the account's row, and so waits for a change of its password that goes on at this moment, or makes that
+     * wait. Without it neither would see the other, and a login with the old password could be finished with the new one in force.
+     */
+    hold: template<{ accountId: string; epoch: number }>(['accountId', 'epoch'], ({ accountId, epoch }) =>
+      db
+        .updateTable('account')
+        .set((e) => ({ epoch: e.ref('epoch') }))
+        .where('id', '=', accountId)
+        .where('epoch', '=', epoch)
+        .where('disabled_at', 'is', null),
+    ),
     open: template<OpenArgs>(names, ({ id, accountId, epoch, amr, mfa, browser, client, userAgent, at, expiresAt }) =>
       db
         .insertInto('session')

@@ -36,7 +36,7 @@ export const createSuspend =
       amr: proof.amr.join(' '),
       browser: proof.browser,
     })
-    const unit = [...also.unit, pending]
+    const unit = [...also.unit, ...pending]
     const outcome = await (also.unit.length > 0 ? changes.commit(unit, also.entries) : database.commit(unit))
     if (outcome.result === 'conflict') {
       if (outcome.statement < also.unit.length) return undefined

@@ -21,7 +21,7 @@ test('ten codes, each of 120 random bits, none twice [ASVS 6.5.3] [ASVS 6.5.4]',
   assert.ok(chiSquare < 90, String(chiSquare))
 })
 
-test('what is stored is a SHA-256 of the letters alone, so that a code may be copied with other spaces and in capitals', () => {
+test('[ASVS 6.5.2] what is stored is a SHA-256 of the letters alone, so that a code may be copied with other spaces and in capitals', () => {
   for (const { code, hash } of createRecoveryCodes()) {
     const plain = code.replaceAll('-', '')
     assert.equal(hash, createHash('sha256').update(plain).digest('base64url'))

@@ -75,7 +75,7 @@ describe('a server with an identity provider', () => {
       assert.equal((await ask(server, { target: '/', fields })).status, 200)
   })
 
-  test('what only an account has, somebody of a provider has not: each such call is refused, and none goes wrong', async () => {
+  test('[ASVS 7.6.2] what only an account has, somebody of a provider has not: each such call is refused, and none goes wrong', async () => {
     const token = await tokenOf('alice', 'film-admin', { auth_time: Math.floor(Date.now() / 1000) - 10 })
     const fields = bearer(token)
     const calls: readonly (readonly [string, string, unknown?])[] = [

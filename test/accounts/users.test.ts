@@ -220,7 +220,7 @@ const suite = (kind: DatabaseKind): void => {
     assert.equal((await tryLogin(server, { ...grace, password: otherPassword })).status, 200)
   })
 
-  test('somebody who lost the second factor: an admin takes it away, which ends the sessions [ASVS 7.4.3]', async () => {
+  test('somebody who lost the second factor: an admin takes it away, which ends the sessions [ASVS 6.4.4] [ASVS 7.4.3]', async () => {
     const grace = await addUser(server, admin, 'editor', 'lost-phone')
     await kind.change(place, `update account set totp_secret = 'x', totp_confirmed_at = 1, totp_step = 1 where id = '${grace.subject}'`)
     assert.deepEqual((await get(`/v1/users/${grace.subject}`)).json()['second_factor'], ['totp'])

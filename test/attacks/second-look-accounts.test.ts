@@ -140,6 +140,27 @@ for (const kind of databases) {
   )
 }
 
+for (const kind of databases) {
+  test(
+    `attack (${kind.name}): a reader of the audit trail asks for what the database cannot hold, so that it seems to fail`,
+    { skip: kind.missing },
+    async () => {
+      await using place = await kind.place()
+      await using server = await startServer({ env: place.env })
+      const { fields } = await claimAdmin(server)
+      for (const name of ['actor', 'action', 'target']) {
+        assert.equal((await ask(server, { target: `/v1/audit?${name}=a%00b`, fields })).status, 400, name)
+        // Half a surrogate pair is read as U+FFFD.
+        assert.equal((await ask(server, { target: `/v1/audit?${name}=%ED%A0%80`, fields })).status, 200, name)
+      }
+      assert.deepEqual(
+        server.log().filter(({ event }) => event === 'sys_store_failure'),
+        [],
+      )
+    },
+  )
+}
+
 const onPostgres = databases.filter(({ name }) => name === 'postgres')
 
 for (const kind of onPostgres) {

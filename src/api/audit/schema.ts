@@ -5,8 +5,9 @@ import { Next, pageQuery } from '../pages.ts'
 const text = (description: string, example: string) => Type.String({ description, examples: [example] })
 const nullableText = (description: string, example: string) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], description, examples: [example] })
+/** No row has a U+0000, and PostgreSQL cannot even be asked for it: that would look like a database that fails. */
 const filter = (description: string, example: string) =>
-  Type.Optional(Type.String({ minLength: 1, maxLength: 128, description, examples: [example] }))
+  Type.Optional(Type.String({ minLength: 1, maxLength: 128, pattern: String.raw`^[^\u0000]*$`, description, examples: [example] }))
 
 /** RFC 3339 in UTC: one spelling of a time. */
 const Time = (description: string, example: string) =>

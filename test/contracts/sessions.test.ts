@@ -176,7 +176,7 @@ for (const kind of databases) {
       const late = sessionStatements.open({ ...session, client: null, userAgent: null })
       assert.deepEqual(await opened.database.commit([late]), { result: 'conflict', statement: 0 })
       const pending = { hash: 'late', accountId: account.id, epoch: account.epoch, expiresAt: 1, amr: 'pwd', browser: false }
-      assert.deepEqual(await opened.database.commit([sessionStatements.addPending(pending)]), { result: 'conflict', statement: 0 })
+      assert.deepEqual(await opened.database.commit(sessionStatements.addPending(pending)), { result: 'conflict', statement: 0 })
     })
 
     test('a disabled account refreshes nothing', async () => {
@@ -224,7 +224,7 @@ for (const kind of databases) {
       ].map((query) => statement(query.compile()))
       const pending = { accountId: account.id, epoch: account.epoch, amr: 'pwd', browser: false }
       const { sessionStatements } = app.parts
-      await database.commit([...rows, sessionStatements.addPending({ ...pending, hash: 'old', expiresAt: clock.epochMs() + minute })])
+      await database.commit([...rows, ...sessionStatements.addPending({ ...pending, hash: 'old', expiresAt: clock.epochMs() + minute })])
       const warnings: string[] = []
       const sweep = openSweep({
         database,

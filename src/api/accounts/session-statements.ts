@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
+import { type Permission, permissionsOf, roles } from '../../core/access.ts'
 import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
 import { type Statement, statement, template, type Unit } from '../../db/unit.ts'
@@ -32,6 +33,8 @@ export interface SessionStatements {
   end(sessionId: string): Statement
   /** As `end`, where it may as well have ended by itself. */
   replace(sessionId: string): Statement
+  /** Must touch a row: the session has not ended, and its account still has the permission. */
+  hold(sessionId: string, permission: Permission): Statement
   /** With the logins of the account that are half done. Any number of rows. */
   endAll(accountId: string, except?: string): Unit
   /** Each must touch a row, as `open`. Of units that are not audited, so that nothing else keeps it behind a change of the account. */
@@ -63,6 +66,7 @@ export const createSessionStatements = (
     useToken: (hash) => statement(queries.useToken({ hash, at: now() }), 1),
     touch: (sessionId) => statement(queries.touch({ sessionId, at: now(), idleSince: now() - idleMs }), 1),
     end: (sessionId) => statement(queries.end({ sessionId, at: now() }), 1),
+    hold: (sessionId, permission) => statement(compileHold(db, sessionId, permission), 1),
     replace: (sessionId) => statement(queries.end({ sessionId, at: now() })),
     // No session has the empty id.
     endAll: (accountId, except = '') => [
@@ -75,6 +79,26 @@ export const createSessionStatements = (
     ],
   }
 }
+
+/** Not one of the hot ones: compiled when it is needed. */
+const compileHold = (db: Kysely<Tables>, sessionId: string, permission: Permission) =>
+  db
+    .updateTable('session')
+    .set((e) => ({ mfa: e.ref('mfa') }))
+    .where('id', '=', sessionId)
+    .where('revoked_at', 'is', null)
+    .where('account_id', 'in', (e) =>
+      e
+        .selectFrom('account')
+        .select('account.id')
+        .where('disabled_at', 'is', null)
+        .where(
+          'role',
+          'in',
+          roles.filter((role) => permissionsOf(role).has(permission)),
+        ),
+    )
+    .compile()
 
 type OfSession = { sessionId: string; at: number }
 

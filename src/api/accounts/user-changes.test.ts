@@ -40,7 +40,7 @@ const createInstance = (database: Database, key: Buffer) => {
     assert.ok(account)
     return account
   }
-  return { accounts, changes, keys, keyStatements, users, add }
+  return { accounts, changes, keys, keyStatements, sessions, users, add }
 }
 
 const newKey = (id: string, subject: string, expiresAt: number | null = null) => ({
@@ -143,6 +143,35 @@ for (const kind of databases) {
       assert.equal(await one.users.remove(by, grace), 'gone')
       assert.equal(await one.users.change(by, grace, { role: 'viewer' }), 'gone')
       assert.equal(await one.users.add(by, { username: 'ada', role: 'viewer', passwordHash: 'x' }), undefined)
+    })
+
+    test('attack: an admin who becomes less while a password is hashed goes on with it [ASVS 7.4.2] [ASVS 8.3.2]', async () => {
+      await using opened = await open(kind)
+      const { one, other } = opened
+      await one.add('ada', 'admin')
+      const grace = await one.add('grace', 'viewer')
+      const ends = [
+        (eve: Account) => one.users.change(by, eve, { disabled: true }),
+        (eve: Account) => one.users.change(by, eve, { role: 'moderator' }),
+        (eve: Account) => one.users.remove(by, eve),
+        (eve: Account) => one.changes.commit(one.sessions.endAll(eve.id), [{ actor: 'cli', action: 'session.end', target: eve.id }]),
+      ]
+      for (const [i, end] of ends.entries()) {
+        const eve = await one.add(`eve-${i}`, 'admin')
+        const session = { id: `s${i}`, accountId: eve.id, epoch: 0, amr: 'pwd', mfa: false, browser: false, client: null, userAgent: null }
+        await one.changes.commit([one.sessions.open(session)], [{ actor: eve.id, action: 'session.create', target: session.id }])
+        const asEve = { actor: eve.id, hold: one.sessions.hold(session.id, 'users:write') }
+        const added = await other.users.add(asEve, { username: `made-by-eve-${i}`, role: 'viewer', passwordHash: 'x' })
+        assert.equal(typeof added, 'string', 'she may')
+        await end(eve)
+        const refused = { name: 'Problem', code: 'unauthenticated' }
+        const later = { username: `made-later-${i}`, role: 'admin', passwordHash: 'x' } as const
+        await assert.rejects(other.users.add(asEve, later), refused)
+        await assert.rejects(other.users.change(asEve, grace, { role: 'admin' }), refused)
+        await assert.rejects(other.users.remove(asEve, grace), refused)
+        assert.equal(await one.accounts.byUsername(later.username), undefined)
+        assert.deepEqual(await one.accounts.byId(grace.id), grace)
+      }
     })
   })
 }

@@ -1,6 +1,7 @@
 import type { Role } from '../../core/access.ts'
+import { Problem } from '../../core/errors.ts'
 import { createAccountId } from '../../credentials/ids.ts'
-import type { Unit } from '../../db/unit.ts'
+import type { Outcome, Statement, Unit } from '../../db/unit.ts'
 import type { AuditEntry } from '../audit/trail.ts'
 import { written } from '../written.ts'
 import type { Account, AccountRepository, AccountStatements } from './accounts.ts'
@@ -21,7 +22,10 @@ export interface UserChangesOptions {
 }
 
 /** Who does it, as the audit trail has it. */
-export type By = Pick<AuditEntry, 'actor' | 'requestId' | 'client'>
+export interface By extends Pick<AuditEntry, 'actor' | 'requestId' | 'client'> {
+  /** What must still be so when it is done: a password takes a while to hash, and meanwhile an admin may have become less. */
+  readonly hold?: Statement
+}
 
 export interface UserChange {
   readonly role?: Role
@@ -57,8 +61,16 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
   /** The starter key is for those who have nobody to ask for another one. */
   const endStarter = async (by: By): Promise<Also> => ({
     unit: [keyStatements.revokeAll(starterSubject)],
-    entries: (await keys.oldestOf(starterSubject)) === undefined ? [] : [{ ...by, action: 'key.revoke_all', target: starterSubject }],
+    entries: (await keys.oldestOf(starterSubject)) === undefined ? [] : [{ ...who(by), action: 'key.revoke_all', target: starterSubject }],
   })
+  const commit = async ({ hold }: By, unit: Unit, entries: readonly AuditEntry[]): Promise<Outcome> => {
+    if (hold === undefined) return changes.commit(unit, entries)
+    const outcome = await changes.commit([hold, ...unit], entries)
+    if (outcome.result === 'committed') return { ...outcome, rows: outcome.rows.slice(1) }
+    if (outcome.result === 'unavailable') return outcome
+    if (outcome.statement === 0) throw notAnyMore
+    return { ...outcome, statement: outcome.statement - 1 }
+  }
   const refusalOf = async ({ id }: Account, action: UserAction | undefined): Promise<Refused> => {
     const now = await accounts.byId(id)
     if (now === undefined) return 'gone'
@@ -67,10 +79,10 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
   return {
     add: async (by, { username, role, passwordHash }) => {
       const id = createAccountId()
-      const entry = { ...by, action: 'user.create', target: id, details: { username, role } }
+      const entry = { ...who(by), action: 'user.create', target: id, details: { username, role } }
       const starter = role === 'admin' ? await endStarter(by) : nothing
       const unit = [statements.add({ id, username, role, passwordHash }), ...starter.unit]
-      const outcome = await changes.commit(unit, [entry, ...starter.entries])
+      const outcome = await commit(by, unit, [entry, ...starter.entries])
       if (outcome.result === 'conflict') return undefined
       written(outcome)
       return id
@@ -78,24 +90,35 @@ export const createUserChanges = (options: UserChangesOptions): UserChanges => {
     change: async (by, account, change) => {
       const steps = stepsOf(account, change)
       if (steps.length === 0) return []
-      const entries = steps.map(({ action, details = {} }) => ({ ...by, action, target: account.id, details }))
+      const entries = steps.map(({ action, details = {} }) => ({ ...who(by), action, target: account.id, details }))
       const starter = change.role === 'admin' ? await endStarter(by) : nothing
       const unit = steps.flatMap((step) => step.unit)
-      const outcome = await changes.commit([...unit, ...starter.unit], [...entries, ...starter.entries])
+      const outcome = await commit(by, [...unit, ...starter.unit], [...entries, ...starter.entries])
       if (outcome.result === 'conflict') return refusalOf(account, actionAt(steps, outcome.statement))
       written(outcome)
       return steps.map(({ action }) => action)
     },
     remove: async (by, account) => {
       const { id, username, role } = account
-      const entry = { ...by, action: 'user.remove', target: id, details: { username, role } }
-      const outcome = await changes.commit([statements.remove(id), keyStatements.removeAll(id)], [entry])
+      const entry = { ...who(by), action: 'user.remove', target: id, details: { username, role } }
+      const outcome = await commit(by, [statements.remove(id), keyStatements.removeAll(id)], [entry])
       if (outcome.result === 'conflict') return refusalOf(account, 'user.remove')
       written(outcome)
       return 'removed'
     },
   }
 }
+
+const who = ({ actor, requestId = null, client = null }: By): Pick<AuditEntry, 'actor' | 'requestId' | 'client'> => ({
+  actor,
+  requestId,
+  client,
+})
+
+const notAnyMore = new Problem('unauthenticated', {
+  detail: 'Your session has ended, or may not do this any more. Log in again.',
+  headers: { 'www-authenticate': 'Bearer realm="filmgate", error="invalid_token"' },
+})
 
 const nothing: Also = { unit: [], entries: [] }
 

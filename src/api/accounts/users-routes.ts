@@ -9,7 +9,8 @@ import { formatNullable, formatTimestamp } from '../timestamp.ts'
 import type { Account } from './accounts.ts'
 import { byOf, factsOf, principalOf } from './caller.ts'
 import type { AccountParts } from './parts.ts'
-import type { Refused, UserAction, UserChanges } from './user-changes.ts'
+import type { SessionStatements } from './session-statements.ts'
+import type { By, Refused, UserAction, UserChanges } from './user-changes.ts'
 import { usernameMistake } from './usernames.ts'
 import {
   addUserDescription,
@@ -23,6 +24,7 @@ import { type ListedUser, NewUser, User, UserList, UserPatch, UserPath, UserQuer
 export type UserRoutesOptions = Pick<AccountParts, 'accounts' | 'passwords' | 'factors' | 'observe'> & {
   readonly users: UserChanges
   readonly cursors: Cursors
+  readonly sessionStatements: Pick<SessionStatements, 'hold'>
 }
 
 const noSuchUser = new Problem('not_found', { detail: 'There is no such user.' })
@@ -52,7 +54,7 @@ export const userRoutes = (server: FastifyInstance, options: UserRoutesOptions):
       if (mistake !== undefined)
         throw new Problem('validation_failed', { detail: 'Take another name.', errors: [{ pointer: '/username', detail: mistake }] })
       const passwordHash = await newHash(request, password, username)
-      const id = await users.add(byOf(request), { username, role, passwordHash })
+      const id = await users.add(adminOf(request, options), { username, role, passwordHash })
       if (id === undefined) throw new Problem('conflict', { detail: 'Somebody has that name already: take another one.' })
       observe({ event: 'user_created', ...factsOf(request), subject: id, by: byOf(request).actor })
       const added = await detailed(await byIdOrGone(accounts, id))
@@ -75,12 +77,19 @@ export const userRoutes = (server: FastifyInstance, options: UserRoutesOptions):
     { schema: { ...removeUserDescription, params: UserPath, querystring: NoQuery }, config },
     async (request, reply) => {
       const account = await otherAccount(request, accounts, request.params.id)
-      const result = await users.remove(byOf(request), account)
+      const result = await users.remove(adminOf(request, options), account)
       if (result !== 'removed') throw refusals[result]
       observe({ event: 'authz_change', ...factsOf(request), subject: account.id, by: byOf(request).actor, change: 'removed' })
       return reply.code(204).send()
     },
   )
+}
+
+/** Of an admin of another issuer it is known how long the token lives, and no more. */
+const adminOf = (request: FastifyRequest, { sessionStatements }: UserRoutesOptions): By => {
+  const by = byOf(request)
+  const [kind, id = ''] = principalOf(request).credential.split(':', 2)
+  return kind === 'session' ? { ...by, hold: sessionStatements.hold(id, 'users:write') } : by
 }
 
 const addReads = (server: FastifyInstance, options: UserRoutesOptions): void => {
@@ -141,7 +150,7 @@ const createChange = (options: UserRoutesOptions) => {
     const account = await otherAccount(request, accounts, id)
     const { role, disabled, password, remove_factors: removeFactors } = patch
     const passwordHash = password === undefined ? undefined : await newHash(request, password, account.username)
-    const result = await users.change(byOf(request), account, {
+    const result = await users.change(adminOf(request, options), account, {
       ...(role === undefined ? {} : { role }),
       ...(disabled === undefined ? {} : { disabled }),
       ...(passwordHash === undefined ? {} : { passwordHash }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
-import { commonPasswordsUrl } from '../src/api/accounts/common-passwords.ts'
+import { commonPasswordsUrl } from '../src/api/accounts/passwords/common-passwords.ts'
 import { commonPasswords, readSource } from './common-passwords.ts'
 
 const committed = readFileSync(commonPasswordsUrl)

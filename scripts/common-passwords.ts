@@ -5,8 +5,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 
-import { commonPasswordsUrl } from '../src/api/accounts/common-passwords.ts'
-import { lengthOf } from '../src/api/accounts/password-rules.ts'
+import { commonPasswordsUrl } from '../src/api/accounts/passwords/common-passwords.ts'
+import { lengthOf } from '../src/api/accounts/passwords/password-rules.ts'
 import { passwordLength } from '../src/api/accounts/schema.ts'
 
 /** The package exports only its entry module, in src/; the list lies beside that folder. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
-import { createPasskeys } from '../src/api/accounts/passkey-table.ts'
-import { passkeyName } from '../src/api/accounts/passkey-table.ts'
+import { createPasskeys } from '../src/api/accounts/factors/passkey-table.ts'
+import { passkeyName } from '../src/api/accounts/factors/passkey-table.ts'
 import { systemClock as clock } from '../src/core/clock.ts'
 import { openAccessApp } from './support/access-app.ts'
 import { type Answer, ask, assertSafe } from './support/attack.ts'

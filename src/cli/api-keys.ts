@@ -1,4 +1,4 @@
-import { maxKeys, type OwnedKey } from '../api/accounts/api-keys.ts'
+import { maxKeys, type OwnedKey } from '../api/accounts/keys/api-keys.ts'
 import { written } from '../api/written.ts'
 import { parseDuration } from '../config.ts'
 import { allPermissions, isPermission, type Permission, permissionsOf } from '../core/access.ts'

@@ -1,4 +1,4 @@
-import { openSigningKeys } from '../api/accounts/signing-keys.ts'
+import { openSigningKeys } from '../api/accounts/signing/signing-keys.ts'
 import { createAuditTrail } from '../api/audit/trail.ts'
 import { agreeOnKey } from '../api/installation.ts'
 import type { Config } from '../config.ts'

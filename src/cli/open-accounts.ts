@@ -1,10 +1,15 @@
 import { type Account, type AccountRepository, createAccountRepository, createAccountStatements } from '../api/accounts/accounts.ts'
-import { type ApiKeyRepository, type ApiKeyStatements, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/api-keys.ts'
+import {
+  type ApiKeyRepository,
+  type ApiKeyStatements,
+  createApiKeyRepository,
+  createApiKeyStatements,
+} from '../api/accounts/keys/api-keys.ts'
 import { type AccountChanges, createAccountChanges } from '../api/accounts/changes.ts'
-import { createFactorRepository, createFactorStatements } from '../api/accounts/factors.ts'
+import { createFactorRepository, createFactorStatements } from '../api/accounts/factors/factors.ts'
 import type { Factors } from '../api/accounts/parts.ts'
-import { createSessionStatements } from '../api/accounts/session-statements.ts'
-import { type By, createUserChanges, type Refused, type UserChanges } from '../api/accounts/user-changes.ts'
+import { createSessionStatements } from '../api/accounts/sessions/session-statements.ts'
+import { type By, createUserChanges, type Refused, type UserChanges } from '../api/accounts/users/user-changes.ts'
 import { createAuditTrail } from '../api/audit/trail.ts'
 import { agreeOnKey } from '../api/installation.ts'
 import { type Config, parseDuration } from '../config.ts'

@@ -1,6 +1,6 @@
-import { usernameMistake } from '../api/accounts/usernames.ts'
+import { usernameMistake } from '../api/accounts/users/usernames.ts'
 import type { Account } from '../api/accounts/accounts.ts'
-import type { UserChange } from '../api/accounts/user-changes.ts'
+import type { UserChange } from '../api/accounts/users/user-changes.ts'
 import type { Config } from '../config.ts'
 import { isRole, type Role, roles } from '../core/access.ts'
 import { type Call, type Command, UsageError } from './command.ts'

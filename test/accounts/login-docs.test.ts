@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 
-import { maxPlaces } from '../../src/api/accounts/known-places.ts'
-import { maxSessions } from '../../src/api/accounts/session-statements.ts'
+import { maxPlaces } from '../../src/api/accounts/sessions/known-places.ts'
+import { maxSessions } from '../../src/api/accounts/sessions/session-statements.ts'
 import { loadConfig } from '../../src/config.ts'
 import { checkLimits } from '../../src/serve.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { passkeyName } from '../../src/api/accounts/passkey-table.ts'
+import { passkeyName } from '../../src/api/accounts/factors/passkey-table.ts'
 import { addUser, claimAdmin, goodPassword, type LoggedIn, send } from '../support/accounts.ts'
 import { type Answer, ask, assertProblem } from '../support/attack.ts'
 import { type DatabaseKind, databases, type Place } from '../support/databases.ts'

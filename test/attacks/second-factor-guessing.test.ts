@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createFactorStatements } from '../../src/api/accounts/factors.ts'
+import { createFactorStatements } from '../../src/api/accounts/factors/factors.ts'
 
 import { bearer, loggedIn, logIn, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { ask } from '../support/attack.ts'

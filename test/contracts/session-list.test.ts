@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { maxSessions } from '../../src/api/accounts/session-statements.ts'
+import { maxSessions } from '../../src/api/accounts/sessions/session-statements.ts'
 import { assertEnded, goodPassword, listSessions, type LoggedIn, logIn, refresh } from '../support/accounts.ts'
 import { type Answer, ask, exchange } from '../support/attack.ts'
 import { databases } from '../support/databases.ts'

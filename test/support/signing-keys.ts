@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 
 import { createLocalJWKSet, jwtVerify } from 'jose'
 
-import { openSigningKeys, type SigningKeys, type SigningKeysOptions } from '../../src/api/accounts/signing-keys.ts'
+import { openSigningKeys, type SigningKeys, type SigningKeysOptions } from '../../src/api/accounts/signing/signing-keys.ts'
 import { createAuditTrail } from '../../src/api/audit/trail.ts'
 import type { Database } from '../../src/db/open.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Principal } from '../../core/request.ts'
-import type { By } from './user-changes.ts'
+import type { By } from './users/user-changes.ts'
 
 /** Whoever acts on a guarded route. */
 export const principalOf = ({ principal }: FastifyRequest): Principal => {

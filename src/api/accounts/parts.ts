@@ -7,7 +7,7 @@ import type { Database } from '../../db/open.ts'
 import type { Unit } from '../../db/unit.ts'
 import type { AuditEntry, AuditTrail } from '../audit/trail.ts'
 import type { Account, AccountRepository, AccountStatements } from './accounts.ts'
-import type { ApiKeyRepository } from './api-keys.ts'
+import type { ApiKeyRepository } from './keys/api-keys.ts'
 import type { AccountChanges } from './changes.ts'
 
 /** What the routes of accounts are made of. */

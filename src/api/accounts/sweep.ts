@@ -5,7 +5,7 @@ import type { Database } from '../../db/open.ts'
 import type { Tables } from '../../db/tables.ts'
 import { statement, template } from '../../db/unit.ts'
 import { written } from '../written.ts'
-import type { SessionTimes } from './session-repository.ts'
+import type { SessionTimes } from './sessions/session-repository.ts'
 
 export interface SweepOptions extends Omit<SessionTimes, 'maxAgeMs'> {
   readonly database: Pick<Database, 'reader' | 'commit'>

@@ -35,11 +35,12 @@ async function post(port: number, path: string, body: object, token?: string): P
   return JSON.parse(text) as Record<string, unknown>
 }
 
-async function credentials(port: number, dataDir: string): Promise<Record<(typeof ways)[number], string | undefined>> {
+/** Claims the admin; resolves with an API key of it. */
+async function claim(port: number, dataDir: string): Promise<string> {
   const code = readFileSync(join(dataDir, 'claim.code'), 'utf8').trim()
   const { access_token: token } = (await post(port, '/v1/auth/claim', { code, ...admin })) as { access_token: string }
   const { key } = (await post(port, '/v1/keys', { name: 'bench', scopes: ['films:write'] }, token)) as { key: string }
-  return { nobody: undefined, 'access token': token, 'API key': key }
+  return key
 }
 
 /** Logins at their pace, whatever becomes of those before; resolves with how many were answered well. */
@@ -98,16 +99,19 @@ const loginRatios = (logins: readonly LoginRound[]): number[] => logins.map(({ p
 export async function auth(machine: Machine, { rounds, seconds }: Options): Promise<Outcome> {
   const dataDir = newDataDir()
   const running = await startFilmgate(machine, { limits: settings, dataDir })
-  const tokens = await credentials(running.port, dataDir)
+  const key = await claim(running.port, dataDir)
   const logins: LoginRound[] = []
   for (let round = 1; round <= rounds; round++) {
     const one = await measureLogins(machine, running.port, round, seconds)
     logins.push(one)
     console.error(`round ${round}/${rounds}  p99 of GET / ${one.quietP99Ms.toFixed(2)} ms quiet, ${one.p99Ms.toFixed(2)} ms with logins`)
   }
+  // Of so many sessions the first ones have ended.
+  const { access_token: token } = (await post(running.port, '/v1/auth/login', admin)) as { access_token: string }
+  const credentials = { nobody: undefined, 'access token': token, 'API key': key }
   const all = ways.map((what): Loaded => {
-    const token = tokens[what]
-    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+    const credential = credentials[what]
+    const headers = credential === undefined ? {} : { Authorization: `Bearer ${credential}` }
     return { what, running, headers, check: (run) => refuseFailures(what, run) }
   })
   const measurements = await measureRounds(

@@ -16,7 +16,7 @@ import type { KnownPlaces } from './known-places.ts'
 import type { Also, Factors, Proof, Sessions, TokenIssuer } from '../parts.ts'
 import { accountChanged, uncached } from './session-answers.ts'
 import type { SessionRepository, SessionTimes } from './session-repository.ts'
-import type { SessionStatements } from './session-statements.ts'
+import { maxSessions, type SessionStatements } from './session-statements.ts'
 import { createSuspend } from './suspended-login.ts'
 
 export interface SessionsOptions extends SessionTimes {
@@ -89,7 +89,9 @@ const createOpen = (options: SessionsOptions): Sessions['open'] => {
     ]
     const entry = { actor: account.id, action: 'session.create', target: sessionId, details: { methods: proof.amr.join(' ') }, ...facts }
     const entries = [...also.entries, entry, ...former.flatMap((one) => one.entries)]
-    const changesOthers = also.unit.length > 0 || former.length > 0
+    // Where the unit may end a session that nobody named, others must hear of it with that unit; logins at once are as few as hashes.
+    const isCrowded = (await options.sessionRows.list(account.id)).length >= maxSessions - 10
+    const changesOthers = also.unit.length > 0 || former.length > 0 || isCrowded
     const conflict = await commit({ request, account, unit, entries, changesOthers })
     if (conflict !== undefined && conflict < also.unit.length) return undefined
     if (conflict !== undefined) throw accountChanged

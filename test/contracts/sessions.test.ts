@@ -260,6 +260,27 @@ for (const kind of databases) {
       assert.equal(clock.timers, 0)
     })
 
+    test('the sweep keeps API keys for 90 days after they ended', async () => {
+      await using scene = await openLoginScene(kind)
+      const { app, clock, opened } = scene
+      const { reader, commit } = opened.database
+      const account = await app.addAccount('ada')
+      const [now, key] = [clock.epochMs(), { subject: account.id, name: 'a key', secret_hash: 'x', scopes: 'votes:write', created_at: 1 }]
+      const rows = [
+        { ...key, id: 'revoked', revoked_at: now, expires_at: null, last_used_at: null },
+        { ...key, id: 'expired', revoked_at: null, expires_at: now, last_used_at: null },
+        { ...key, id: 'good', revoked_at: null, expires_at: null, last_used_at: null },
+      ]
+      await commit(rows.map((row) => statement(reader.insertInto('api_key').values(row).compile())))
+      const sweep = openSweep({ database: opened.database, epochMs: clock.epochMs, idleMs: day, timers: clock, warn: assert.fail })
+      clock.advance(89 * day)
+      assert.equal(await sweep.run(), 0)
+      clock.advance(day)
+      assert.equal(await sweep.run(), 2)
+      assert.deepEqual(await reader.selectFrom('api_key').select('id').execute(), [{ id: 'good' }])
+      sweep.close()
+    })
+
     test('the sweep goes on until nothing is left of what one statement cannot hold', async () => {
       await using scene = await openLoginScene(kind)
       const { clock, opened } = scene

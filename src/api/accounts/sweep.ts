@@ -24,11 +24,13 @@ export interface Sweep {
 const everyMs = 10 * 60_000
 /** What was ended is kept so long, for those who look why. */
 const keptMs = 24 * 60 * 60_000
+/** API keys that are good for nothing any more; the audit trail knows of them for longer. */
+const keysKeptMs = 90 * 24 * 60 * 60_000
 /** Rows in one statement: none holds up other writers for long. */
 const batchRows = 500
 
 /**
- * Old sessions with their tokens, half-done logins, answered challenges and claim codes. Used refresh tokens of a session that lives stay as
+ * Old sessions with their tokens, half-done logins, answered challenges, claim codes, and API keys that ended long ago. Used refresh tokens of a session that lives stay as
  * long as it does: that one of them comes again is how a theft is seen.
  */
 export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOptions): Sweep => {
@@ -46,7 +48,7 @@ export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOpti
   }
   const run = async (): Promise<number> => {
     const now = epochMs()
-    const moments = { now, idle: now - idleMs, kept: now - keptMs }
+    const moments = { now, idle: now - idleMs, kept: now - keptMs, keysKept: now - keysKeptMs }
     let all = 0
     for (const deletion of deletions) all += await deleteAll(deletion, moments)
     return all
@@ -74,6 +76,8 @@ interface Moments extends Record<string, number> {
   idle: number
   /** Sessions that somebody ended before then are not kept any more. */
   kept: number
+  /** API keys that ended before then are not kept any more. */
+  keysKept: number
 }
 
 const isOver = ({ now, idle, kept }: Moments) => sql`(s.revoked_at <= ${kept} or s.expires_at <= ${now} or s.last_used_at <= ${idle})`
@@ -81,7 +85,7 @@ const isOver = ({ now, idle, kept }: Moments) => sql`(s.revoked_at <= ${kept} or
 const compileDeletions = (db: Kysely<Tables>) => {
   /** Of one table, by its key. */
   const batch = (table: string, key: string, rows: (moments: Moments) => RawBuilder<unknown>) =>
-    template<Moments>(['now', 'idle', 'kept'], (moments) => ({
+    template<Moments>(['now', 'idle', 'kept', 'keysKept'], (moments) => ({
       compile: () =>
         sql`delete from ${sql.table(table)} where ${sql.ref(key)} in (${rows(moments)} limit ${sql.lit(batchRows)}) returning ${sql.ref(key)}`.compile(
           db,
@@ -97,6 +101,11 @@ const compileDeletions = (db: Kysely<Tables>) => {
       (at) => sql`select t.hash from refresh_token t join session s on s.id = t.session_id where ${isOver(at)}`,
     ),
     batch('session', 'id', (at) => sql`select s.id from session s where ${isOver(at)}`),
+    batch(
+      'api_key',
+      'id',
+      ({ keysKept }) => sql`select k.id from api_key k where k.revoked_at <= ${keysKept} or k.expires_at <= ${keysKept}`,
+    ),
     ...['pending_login', 'spent_challenge', 'claim_code'].map(expired),
   ]
 }

@@ -64,6 +64,7 @@ const suite = (kind: DatabaseKind): void => {
     assert.equal((await addFilm({ fields })).status, 201)
     const read = await ask(server, { target: `/v1/keys/${id}`, fields: grace.fields })
     assertDescribed(document, 'GET /v1/keys/:id', read)
+    assert.equal(read.json()['created_at'], created, 'one time, when it is made and later')
     const listed = await ask(server, { target: '/v1/keys', fields: grace.fields })
     assertDescribed(document, 'GET /v1/keys', listed)
     const secret = parseApiKey(key)?.secret ?? ''

@@ -52,8 +52,8 @@ export interface ApiKeyRepository {
 
 /** For units of `changes.commit`, whose one order makes them exact: two keys that are made at once are not both the fiftieth. */
 export interface ApiKeyStatements {
-  /** The last statement conflicts where the account is gone, is disabled, or has `maxKeys` keys. Expired ones are revoked first. */
-  add(key: NewKey): Unit
+  /** The last statement conflicts where the account is gone, is disabled, or has `maxKeys` keys. Expired ones are revoked first. Made `at`, default now. */
+  add(key: NewKey, at?: number): Unit
   /** Of a subject that has no account. Conflicts where there is an admin. */
   addWithoutAdmin(key: NewKey): Statement
   /** Conflicts where the subject has no such key, or it is revoked already. */
@@ -88,10 +88,10 @@ export const createApiKeyRepository = ({ reader, commit }: Database, epochMs: ()
 export const createApiKeyStatements = ({ reader }: Pick<Database, 'reader'>, epochMs: () => number): ApiKeyStatements => {
   const writes = compileWrites(reader)
   return {
-    add: (key) => {
-      const at = epochMs()
-      return [statement(writes.revokeExpired({ subject: key.subject, at })), statement(writes.insertForAccount(toArguments(key, at)), 1)]
-    },
+    add: (key, at = epochMs()) => [
+      statement(writes.revokeExpired({ subject: key.subject, at })),
+      statement(writes.insertForAccount(toArguments(key, at)), 1),
+    ],
     addWithoutAdmin: (key) => statement(writes.insertWithoutAdmin(toArguments(key, epochMs())), 1),
     revoke: (id, subject) => statement(writes.revoke({ id, subject, at: epochMs() }), 1),
     revokeAll: (subject) => statement(writes.revokeAll({ subject, at: epochMs() })),

@@ -86,15 +86,18 @@ const createKeyMaking =
   async (request: FastifyRequest, { name, scopes, expires_at: expires }: NewKeyBody): Promise<MadeKey> => {
     const { accountId: subject } = sessionOf(request)
     const permissions = heldScopes(scopes, principalOf(request).permissions)
-    const expiresAt = readExpiry(expires, epochMs())
+    const createdAt = epochMs()
+    const expiresAt = readExpiry(expires, createdAt)
     const { id, secret } = createApiKey()
     const key: NewKey = { id, subject, name, permissions, secretHash: hashSecret(secret), expiresAt }
     const details = { owner: subject, name, scopes: scopes.join(' '), expires_at: formatNullable(expiresAt) }
-    const outcome = await changes.commit(keyStatements.add(key), [{ ...byOf(request), action: 'key.create', target: `key:${id}`, details }])
+    const outcome = await changes.commit(keyStatements.add(key, createdAt), [
+      { ...byOf(request), action: 'key.create', target: `key:${id}`, details },
+    ])
     if (outcome.result === 'conflict') throw tooMany
     written(outcome)
     observe({ event: 'authn_token_created', ...factsOf(request), subject, credential: `key:${id}` })
-    return { ...shown({ ...key, expiresAt, createdAt: epochMs(), lastUsedAt: null }), key: formatApiKey({ id, secret }) }
+    return { ...shown({ ...key, expiresAt, createdAt, lastUsedAt: null }), key: formatApiKey({ id, secret }) }
   }
 
 const tooMany = new Problem('conflict', { detail: `An account has at most ${maxKeys} keys: revoke one that nobody uses.` })

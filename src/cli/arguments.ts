@@ -5,7 +5,7 @@ import { type Command, commonOptions, type Option, UsageError } from './command.
 import { optionsOf, usageOf } from './help.ts'
 
 export interface Arguments {
-  /** Undefined where only the program as a whole is asked about. */
+  /** Undefined where only the program as a whole is asked about, or (with one operand, such as `user`) the commands of a group. */
   readonly command: Command | undefined
   readonly operands: readonly string[]
   readonly options: Readonly<Record<string, string | true | undefined>>
@@ -28,7 +28,8 @@ export const readArguments = (args: readonly string[], commands: readonly Comman
   })
   const given = tokens.filter((token) => token.kind === 'option')
   const asksAbout = given.some(({ name }) => name === 'help' || name === 'version')
-  const command = positionals.length === 0 && asksAbout ? undefined : findCommand(positionals, commands)
+  const isGroup = positionals.length === 1 && commandsOf(positionals[0], commands).length > 0
+  const command = asksAbout && (positionals.length === 0 || isGroup) ? undefined : findCommand(positionals, commands)
   const known: Readonly<Record<string, Option>> = command === undefined ? { ...programOptions, ...commonOptions } : optionsOf(command)
   const options: Record<string, string | true> = {}
   for (const { name, rawName, value } of given) {
@@ -37,7 +38,7 @@ export const readArguments = (args: readonly string[], commands: readonly Comman
     if (Object.hasOwn(options, name)) throw new UsageError(`${rawName} is given twice.`)
     options[name] = optionValue(rawName, option, value)
   }
-  const operands = command === undefined ? [] : positionals.slice(command.name.split(' ').length)
+  const operands = command === undefined ? positionals : positionals.slice(command.name.split(' ').length)
   if (command !== undefined && options['help'] === undefined) checkOperands(command, operands)
   return { command, operands, options }
 }
@@ -55,13 +56,17 @@ const findCommand = (positionals: readonly string[], commands: readonly Command[
   if (first === undefined) throw new UsageError('Say what to do.')
   const found = commands.find(({ name }) => name === first || name === `${first} ${second ?? ''}`)
   if (found !== undefined) return found
-  const kin = commands.map(({ name }) => name).filter((name) => name.startsWith(`${first} `))
+  const kin = commandsOf(first, commands).map(({ name }) => name)
   const asked = JSON.stringify(kin.length > 0 && second !== undefined ? `${first} ${second}` : first)
   const names = kin.length > 0 ? kin : commands.map(({ name }) => name)
   throw new UsageError(
     `Unknown command: ${asked}. ${second === undefined && kin.length > 0 ? `There are ${new Intl.ListFormat('en').format(kin)}.` : `The nearest is ${nearest(positionals.slice(0, 2).join(' '), names)}.`}`,
   )
 }
+
+/** Those that begin with a word, such as `user`. */
+export const commandsOf = (group: string | undefined, commands: readonly Command[]): readonly Command[] =>
+  commands.filter(({ name }) => name.startsWith(`${group} `))
 
 const unknownOption = (rawName: string, command: Command | undefined, known: readonly string[]): string => {
   const name = nearest(rawName.replace(/^-+/, ''), known)

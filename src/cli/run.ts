@@ -4,7 +4,7 @@ import { type Config, ConfigError, loadConfig } from '../config.ts'
 import { DatabaseError } from '../db/open.ts'
 import { checkLimits } from '../serve.ts'
 import { keyAdd, keyList, keyRevoke } from './api-keys.ts'
-import { readArguments } from './arguments.ts'
+import { commandsOf, readArguments } from './arguments.ts'
 import { auditList } from './audit-list.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -78,7 +78,9 @@ const runCommand = async ({ args, env, cwd }: Invocation, onLoaded: (effective: 
   }
   const { command, operands, options } = readArguments(args, commands)
   if (command === undefined || options['help'] === true) {
-    await print(command !== undefined ? commandHelp(command) : options['version'] === true ? `${version()}\n` : overview(commands))
+    const [group] = operands
+    const asked = group === undefined ? commands : commandsOf(group, commands)
+    await print(command !== undefined ? commandHelp(command) : options['version'] === true ? `${version()}\n` : overview(asked))
     return 0
   }
   const configPath = options['config'] === true ? undefined : options['config']

@@ -18,6 +18,16 @@ test('--help lists every command, -h too', async () => {
   assert.equal((await runCommand(['-h'])).stdout, stdout)
 })
 
+test('--help of a word that several commands begin with lists those', async () => {
+  for (const group of ['user', 'key', 'audit', 'films']) {
+    const { code, stdout, stderr } = await runCommand([group, '--help'])
+    assert.deepEqual([code, stderr], [0, ''])
+    for (const command of commands)
+      assert.equal(stdout.includes(`  ${usageOf(command)} `), command.name.startsWith(`${group} `), `${group}: ${command.name}`)
+    assert.match(stdout, /filmgate COMMAND --help/)
+  }
+})
+
 test('--version prints that of the package', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
   assert.deepEqual(await runCommand(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })

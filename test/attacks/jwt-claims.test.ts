@@ -1,30 +1,14 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 
 import { createOpaqueToken } from '../../src/credentials/opaque-token.ts'
-import { type OpenDatabase, databases } from '../support/databases.ts'
 import { assertAccepted, assertRefused, present } from '../support/token-attacks.ts'
-import { decode, encode, type Forge, type Segment } from '../support/token-forge.ts'
-import { audience, issuer, type Person, startTokenListener, type TokenListener } from '../support/token-listener.ts'
+import { decode, encode, type Segment } from '../support/token-forge.ts'
+import { audience, issuer } from '../support/token-listener.ts'
+import { openTokenScene } from '../support/token-scene.ts'
 
-let opened: OpenDatabase
-let listener: TokenListener
-let person: Person
-let forge: Forge
-let claims: Record<string, unknown>
-before(async () => {
-  const [sqlite] = databases
-  if (sqlite === undefined) throw new Error('no database')
-  opened = await sqlite.open()
-  listener = await startTokenListener(opened.database)
-  person = await listener.addPerson('mary', 'admin')
-  forge = await listener.forge()
-  claims = decode(await person.token(), 1)
-})
-after(async () => {
-  await listener[Symbol.asyncDispose]()
-  await opened[Symbol.asyncDispose]()
-})
+const { listener, person, forge, claims, close } = await openTokenScene()
+after(close)
 
 const signed = (body: Segment): string => forge.sign({ alg: 'ES256', typ: 'at+jwt', kid: forge.kid }, body)
 const refused = (body: Segment, reason = 'wrong claims') => assertRefused(listener, `Bearer ${signed(body)}`, { reason })

@@ -3,31 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 
 import { createApiKey, formatApiKey } from '../../src/credentials/api-key.ts'
-import { databases, type OpenDatabase } from '../support/databases.ts'
 import { assertAccepted, assertRefused, present } from '../support/token-attacks.ts'
-import { decode, encode, type Forge } from '../support/token-forge.ts'
-import { type Person, startTokenListener, type TokenListener } from '../support/token-listener.ts'
+import { decode, encode } from '../support/token-forge.ts'
+import { openTokenScene } from '../support/token-scene.ts'
 
-let opened: OpenDatabase
-let listener: TokenListener
-let person: Person
-let forge: Forge
-let token: string
-before(async () => {
-  const [sqlite] = databases
-  if (sqlite === undefined) throw new Error('no database')
-  opened = await sqlite.open()
-  listener = await startTokenListener(opened.database)
-  person = await listener.addPerson('mary', 'admin')
-  forge = await listener.forge()
-  token = await person.token()
-  // It is remembered: another spelling of it must not find it.
-  await assertAccepted(listener, token, person.subject)
-})
-after(async () => {
-  await listener[Symbol.asyncDispose]()
-  await opened[Symbol.asyncDispose]()
-})
+const { listener, person, forge, token, close } = await openTokenScene()
+after(close)
+// It is remembered: another spelling of it must not find it.
+before(() => assertAccepted(listener, token, person.subject))
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const malformed = (text: string) => assertRefused(listener, `Bearer ${text}`, { reason: 'malformed' })

@@ -1,30 +1,13 @@
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 
 import { withLowS } from '../../src/credentials/low-s.ts'
-import { type OpenDatabase, databases } from '../support/databases.ts'
 import { assertAccepted, assertRefused } from '../support/token-attacks.ts'
-import { decode, encode, type Forge, type Segment } from '../support/token-forge.ts'
-import { type Person, startTokenListener, type TokenListener } from '../support/token-listener.ts'
+import { encode, type Segment } from '../support/token-forge.ts'
+import { openTokenScene } from '../support/token-scene.ts'
 
-let opened: OpenDatabase
-let listener: TokenListener
-let person: Person
-let forge: Forge
-let claims: Record<string, unknown>
-before(async () => {
-  const [sqlite] = databases
-  if (sqlite === undefined) throw new Error('no database')
-  opened = await sqlite.open()
-  listener = await startTokenListener(opened.database)
-  person = await listener.addPerson('mary', 'admin')
-  forge = await listener.forge()
-  claims = decode(await person.token(), 1)
-})
-after(async () => {
-  await listener[Symbol.asyncDispose]()
-  await opened[Symbol.asyncDispose]()
-})
+const { listener, person, forge, claims, close } = await openTokenScene()
+after(close)
 
 const good = () => ({ alg: 'ES256', typ: 'at+jwt', kid: forge.kid })
 const refused = (token: string, reason = 'malformed') => assertRefused(listener, `Bearer ${token}`, { reason })

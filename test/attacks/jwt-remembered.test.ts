@@ -10,6 +10,7 @@ import { eventually } from '../support/deadline.ts'
 import { assertAccepted, assertRefused, present } from '../support/token-attacks.ts'
 import { decode } from '../support/token-forge.ts'
 import { type Person, startTokenListener, type TokenListener } from '../support/token-listener.ts'
+import { openTokenListener } from '../support/token-scene.ts'
 
 const ended = { reason: 'speaks for nobody' }
 const entry = { actor: 'cli', action: 'session.revoke', target: 'x' }
@@ -120,21 +121,9 @@ for (const kind of databases) {
   })
 }
 
-const openListener = async (options: Parameters<typeof startTokenListener>[1] = {}) => {
-  const [sqlite] = databases
-  if (sqlite === undefined) throw new Error('no database')
-  const opened = await sqlite.open()
-  const listener = await startTokenListener(opened.database, options)
-  const dispose = async (): Promise<void> => {
-    await listener[Symbol.asyncDispose]()
-    await opened[Symbol.asyncDispose]()
-  }
-  return { database: opened.database, listener, [Symbol.asyncDispose]: dispose }
-}
-
 describe('what is remembered and the time', () => {
   test('[ASVS 9.2.1] a remembered token expires to the second', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener } = at
     const person = await listener.addPerson('mary')
     const token = await person.token()
@@ -147,7 +136,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('an API key that expires while it is remembered', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener, database } = at
     const person = await listener.addPerson('mary')
     const key = await addKey(database, person.subject)
@@ -163,7 +152,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('what nobody announced is noticed within a minute', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener, database } = at
     const person = await listener.addPerson('mary')
     const token = await person.token()
@@ -176,7 +165,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('a wrong secret is refused while the right one is remembered, and asks each time', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener, database } = at
     const person = await listener.addPerson('mary')
     const key = await addKey(database, person.subject)
@@ -188,7 +177,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('more credentials than are remembered: the oldest is asked for again, nobody is refused', async () => {
-    await using at = await openListener({ maxRemembered: 3 })
+    await using at = await openTokenListener({ maxRemembered: 3 })
     const { listener } = at
     const person = await listener.addPerson('mary')
     const tokens = await Promise.all(Array.from({ length: 4 }, () => person.token()))
@@ -201,7 +190,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('refused credentials take nobody’s place', async () => {
-    await using at = await openListener({ maxRemembered: 1 })
+    await using at = await openTokenListener({ maxRemembered: 1 })
     const { listener } = at
     const person = await listener.addPerson('mary')
     const token = await person.token()
@@ -216,7 +205,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('fifty first uses of one token at once verify it once', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener } = at
     const person = await listener.addPerson('mary')
     const token = await person.token()
@@ -228,7 +217,7 @@ describe('what is remembered and the time', () => {
   })
 
   test('a client that goes away before it is known who it is breaks nothing', async () => {
-    await using at = await openListener()
+    await using at = await openTokenListener()
     const { listener } = at
     const person = await listener.addPerson('mary')
     const tokens = await Promise.all(Array.from({ length: 20 }, () => person.token()))

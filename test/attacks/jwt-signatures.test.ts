@@ -1,31 +1,14 @@
 import assert from 'node:assert/strict'
 import { createSign, sign } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 
 import { withLowS } from '../../src/credentials/low-s.ts'
-import { databases, type OpenDatabase } from '../support/databases.ts'
 import { assertAccepted, assertRefused } from '../support/token-attacks.ts'
-import { decode, encode, type Forge } from '../support/token-forge.ts'
-import { type Person, startTokenListener, type TokenListener } from '../support/token-listener.ts'
+import { decode, encode } from '../support/token-forge.ts'
+import { openTokenScene } from '../support/token-scene.ts'
 
-let opened: OpenDatabase
-let listener: TokenListener
-let person: Person
-let forge: Forge
-let token: string
-before(async () => {
-  const [sqlite] = databases
-  if (sqlite === undefined) throw new Error('no database')
-  opened = await sqlite.open()
-  listener = await startTokenListener(opened.database)
-  person = await listener.addPerson('mary', 'admin')
-  forge = await listener.forge()
-  token = await person.token()
-})
-after(async () => {
-  await listener[Symbol.asyncDispose]()
-  await opened[Symbol.asyncDispose]()
-})
+const { listener, person, forge, token, close } = await openTokenScene()
+after(close)
 
 /** SP 800-186 section 3.2.1.3: the order of P-256, and its prime. */
 const n = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n

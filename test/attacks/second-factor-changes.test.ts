@@ -6,20 +6,11 @@ import { statement } from '../../src/db/unit.ts'
 import { bearer, claimsOf, loggedIn, type LoggedIn, logIn, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { ask } from '../support/attack.ts'
 import { databases } from '../support/databases.ts'
-import { ada, assertRefused, assertUnauthenticated, grace, meTotp, openFactorScene } from '../support/factor-scene.ts'
+import { ada, anyPasskey, assertRefused, assertUnauthenticated, grace, meTotp, openFactorScene } from '../support/factor-scene.ts'
 import { beginLogin, codeAt, enrolTotp, finishLogin } from '../support/second-factor.ts'
 import { describeUnless } from '../support/services.ts'
 
 const minute = 60_000
-const anyPasskey = {
-  name: 'x',
-  credential: {
-    id: 'AAAA',
-    rawId: 'AAAA',
-    type: 'public-key',
-    response: { clientDataJSON: 'e30', attestationObject: 'oA', authenticatorData: 'AA', signature: 'AA' },
-  },
-}
 
 for (const kind of databases) {
   describeUnless(kind.missing, `changes of second factors on ${kind.name}`, () => {

@@ -6,21 +6,12 @@ import { createFactorStatements } from '../../src/api/accounts/factors/factors.t
 import { bearer, loggedIn, logIn, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { ask } from '../support/attack.ts'
 import { databases } from '../support/databases.ts'
-import { ada, assertRefused, assertUnauthenticated, meTotp, openFactorScene } from '../support/factor-scene.ts'
+import { ada, anyPasskey, assertRefused, assertUnauthenticated, meTotp, openFactorScene } from '../support/factor-scene.ts'
 import { beginLogin, finishLogin, toldBy, wrongCodeAt } from '../support/second-factor.ts'
 import { describeUnless } from '../support/services.ts'
 
 const step = 30_000
 const minute = 60_000
-const anyPasskey = {
-  name: 'x',
-  credential: {
-    id: 'AAAA',
-    rawId: 'AAAA',
-    type: 'public-key',
-    response: { clientDataJSON: 'e30', attestationObject: 'oA', authenticatorData: 'AA', signature: 'AA' },
-  },
-}
 
 for (const kind of databases) {
   describeUnless(kind.missing, `half a login on ${kind.name}`, () => {

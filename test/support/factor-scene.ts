@@ -14,6 +14,17 @@ export const grace: Credentials = { username: 'grace', password: goodPassword }
 /** Of the page that asks for passkeys: what Host calls the server in these tests. */
 export const origin = 'http://localhost'
 
+/** Of the right shape, and nobody's. */
+export const anyPasskey = {
+  name: 'x',
+  credential: {
+    id: 'AAAA',
+    rawId: 'AAAA',
+    type: 'public-key',
+    response: { clientDataJSON: 'e30', attestationObject: 'oA', authenticatorData: 'AA', signature: 'AA' },
+  },
+}
+
 export type Fields = Readonly<Record<string, string>>
 
 /** Logins with second factors on a database of their own, with the clock in the hands of the test. */

@@ -9,7 +9,7 @@ import type { CheckLimits } from './config/tables.ts'
 import { createSettings, readToml, type Setting, type Settings } from './config/toml-file.ts'
 
 export { describeConfig } from './config/describe.ts'
-export { parseDuration } from './config/duration.ts'
+export { durationOf, parseDuration } from './config/duration.ts'
 export { ConfigError, formatConfigErrors } from './config/errors.ts'
 export type { Config } from './config/keys.ts'
 export { isLoopback } from './config/networks.ts'

@@ -26,8 +26,9 @@ export const limits: Command = {
   summary: 'Prints the limits of every route, or what one client has left',
   details: `Without IDENTITY: which limits this configuration gives each route and where each was set, without a server.
 With one (an address, an IPv6 prefix such as 2001:db8::/64, or @ and a subject) it asks the running server of
-this configuration what that client or subject has left; --reset lets it start anew. The key for that follows
-from the master key, so it works for whoever can read that.`,
+this configuration what that client or subject has left; --reset lets it start anew. --reset also takes both
+(192.0.2.7@ada): what that client failed at when it logged in to that account. The key for that follows from
+the master key, so it works for whoever can read that.`,
   options: {
     reset: { text: 'forgets all that was counted for IDENTITY' },
     url: { value: 'URL', text: 'where the server is; default http:// and server.host and server.port of the configuration' },

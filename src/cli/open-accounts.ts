@@ -12,10 +12,11 @@ import { createSessionStatements } from '../api/accounts/sessions/session-statem
 import { type By, createUserChanges, type Refused, type UserChanges } from '../api/accounts/users/user-changes.ts'
 import { createAuditTrail } from '../api/audit/trail.ts'
 import { agreeOnKey } from '../api/installation.ts'
-import { type Config, parseDuration } from '../config.ts'
+import type { Config } from '../config.ts'
 import { systemClock } from '../core/clock.ts'
 import { openMasterKey } from '../credentials/master-key.ts'
 import { openDatabase } from '../db/open.ts'
+import { sessionTimes } from '../serve/accounts.ts'
 import { openDataDir } from '../serve/data-folder.ts'
 
 /** The accounts of an installation, beside a server that may be running: it hears of each change within a second. */
@@ -45,7 +46,7 @@ export const openAccounts = async (config: Config): Promise<OpenAccounts> => {
     const changes = createAccountChanges(database.channel, createAuditTrail(database, epochMs, masterKey.derive('audit')))
     const keyStatements = createApiKeyStatements(database, epochMs)
     const keys = createApiKeyRepository(database, epochMs)
-    const sessions = createSessionStatements(database, { epochMs, ...sessionTimes(config) })
+    const sessions = createSessionStatements(database, sessionTimes(config, epochMs))
     const factors = createFactorStatements(database, epochMs)
     const users = createUserChanges({
       accounts,
@@ -71,11 +72,6 @@ export const openAccounts = async (config: Config): Promise<OpenAccounts> => {
     throw error
   }
 }
-
-const sessionTimes = ({ auth }: Config) => ({
-  maxAgeMs: parseDuration(auth.sessionMaxAge) ?? 0,
-  idleMs: parseDuration(auth.sessionIdle) ?? 0,
-})
 
 /** Throws where nobody has that name. */
 export const accountNamed = async ({ accounts }: OpenAccounts, name: string): Promise<Account> => {

@@ -16,7 +16,7 @@ Try it, one call a second:
   curl '${address}/?like=1'
 ${adding(serving)}${claiming(serving)}
 On from the start:
-  limits      ${limits.default} for each client and route; 1 per second on / and /add_film; in all ${limits.total}; counted in ${counters(config)}${observed(config)}
+  limits      ${limits.default} for each client and route; ${builtIn(config)}in all ${limits.total}; counted in ${counters(config)}${observed(config)}
 ${throttled(config)}  at once     ${config.concurrency.perClient} requests of each client, ${config.concurrency.total} in all
   access      reading and voting for everybody, adding films with credentials; other sites' pages cannot vote or write (CORS is closed)
   input       JSON only, at most ${server.bodyLimitBytes} bytes, schema for every part, nothing coerced or stripped; SQL only with parameters
@@ -50,6 +50,13 @@ There is no admin yet. For 15 minutes this line makes one, named admin, and ends
 const contentOf = (path: string): string => {
   const local = relative('.', path)
   return `$(cat ${shellQuoted(local.startsWith('..') ? path : local)})`
+}
+
+/** What the article's calls have besides, where the configuration left it to them. */
+const builtIn = ({ limits: { routes } }: Config): string => {
+  const isLeft = (name: string): boolean => routes[name] === undefined || (typeof routes[name] === 'object' && 'add' in routes[name])
+  const paths = ['GET /', 'POST /add_film'].filter(isLeft).map((name) => name.split(' ')[1])
+  return paths.length === 0 ? '' : `1 per second on ${paths.join(' and ')}; `
 }
 
 const counters = ({ limits: { store, onStoreFailure } }: Config): string =>

@@ -1,3 +1,4 @@
+import { bearerChallenge } from './challenge.ts'
 import { type Problem, problemKinds } from './errors.ts'
 
 export interface ProblemDocument {
@@ -26,9 +27,13 @@ export const problemDocument = ({ code, options }: Problem, requestId: string): 
   }
 }
 
+/** A 401 says how to authenticate, whoever refuses (RFC 9110 section 15.5.2). */
+const challenge = { 'www-authenticate': bearerChallenge() }
+
 /** The header fields that go with it, besides Content-Type and Content-Length. */
-export const problemHeaders = ({ options }: Problem): Record<string, string> => ({
+export const problemHeaders = ({ code, options }: Problem): Record<string, string> => ({
   'cache-control': 'no-store',
+  ...(code === 'unauthenticated' ? challenge : {}),
   ...(options.retryAfterSeconds === undefined ? {} : { 'retry-after': String(options.retryAfterSeconds) }),
   ...options.headers,
 })

@@ -23,3 +23,7 @@ export interface Principal {
   /** When the person last proved who it is, epoch milliseconds; undefined where nobody did (an API key). */
   readonly authenticatedAt?: number | undefined
 }
+
+/** The session of a principal who logged in here; undefined for anybody else. */
+export const sessionIdOf = (principal: Principal | null | undefined): string | undefined =>
+  principal?.credential.startsWith('session:') === true ? principal.credential.slice('session:'.length) : undefined

@@ -23,7 +23,7 @@ const most: Parameters = { memoryKiB: 131_072, passes: 10, lanes: 4 }
 
 /**
  * argon2id (RFC 9106) as a PHC string (github.com/P-H-C/phc-string-format). The password is hashed as it is: no normalisation, no change of
- * case, no trimming (ASVS 6.2.8). Takes some 40 ms of a core and 19 MiB in a thread of libuv's pool: `createHashGate` says how many at once.
+ * case, no trimming (ASVS 6.2.8). Takes some 40 ms of a core and 19 MiB in a thread of libuv's pool: `HashGate` says how many at once.
  */
 export const hashPassword = async (password: string): Promise<string> => {
   // UTF-8 has no form for them: all would be hashed as U+FFFD, and one such password would do for another.

@@ -2,10 +2,11 @@ import type { FastifyPluginCallback, FastifyRequest, onRequestHookHandler, Route
 
 import { type Access, isAccess, type Permission } from '../core/access.ts'
 import type { Clock } from '../core/clock.ts'
+import { bearerChallenge, strongerLogin } from '../core/challenge.ts'
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { wholeServer } from '../core/plugin.ts'
-import type { Principal } from '../core/request.ts'
+import { type Principal, sessionIdOf } from '../core/request.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -57,7 +58,7 @@ const createGuard = (access: Exclude<Access, 'public'>, { observe }: Authorizati
   const lacking = new Problem('forbidden', {
     detail: `These credentials do not carry the permission ${access}.`,
     // RFC 6750 section 3.1.
-    headers: { 'www-authenticate': `Bearer realm="filmgate", error="insufficient_scope", scope="${access}"` },
+    headers: { 'www-authenticate': bearerChallenge({ error: 'insufficient_scope', scope: access }) },
   })
   return (request, _reply, next) => {
     const principal = principalOf(request)
@@ -79,7 +80,7 @@ const createSessionGuard =
   ({ observe }: AuthorizationOptions): onRequestHookHandler =>
   (request, _reply, next) => {
     const principal = principalOf(request)
-    if (principal?.credential.startsWith('session:') === true) return next()
+    if (sessionIdOf(principal) !== undefined) return next()
     if (principal !== null) refused(request, principal, 'a session', observe)
     return next(noSession)
   }
@@ -88,9 +89,8 @@ const createSessionGuard =
 const createFreshGuard = (freshForMs: number, { observe, clock }: AuthorizationOptions): onRequestHookHandler => {
   const stale = new Problem('unauthenticated', {
     detail: `This needs a login at most ${freshForMs / 60_000} minutes ago: log in again and repeat it with the new token.`,
-    // RFC 9470 section 3.
     headers: {
-      'www-authenticate': `Bearer realm="filmgate", error="insufficient_user_authentication", error_description="A more recent login is required", max_age="${freshForMs / 1000}"`,
+      'www-authenticate': strongerLogin('A more recent login is required', freshForMs / 1000),
       vary: 'Authorization',
     },
   })
@@ -108,7 +108,7 @@ const refused = (request: FastifyRequest, { subject }: Principal, permission: st
 
 const anonymous = new Problem('unauthenticated', {
   detail: 'Send "Authorization: Bearer" with an access token or an API key.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
+  headers: { vary: 'Authorization' },
 })
 
 const requiredAccess = ({ method, url, config }: RouteOptions): Access => {

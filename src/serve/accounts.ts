@@ -11,14 +11,14 @@ import { wordsOf } from '../api/accounts/passwords/password-rules.ts'
 import { createPasswords } from '../api/accounts/passwords/passwords.ts'
 import { createPrincipals } from '../api/accounts/principals.ts'
 import type { AccountRoutesOptions } from '../api/accounts/routes.ts'
-import { createSessionRepository } from '../api/accounts/sessions/session-repository.ts'
+import { createSessionRepository, type SessionTimes } from '../api/accounts/sessions/session-repository.ts'
 import { createSessionStatements } from '../api/accounts/sessions/session-statements.ts'
 import { createSessions } from '../api/accounts/sessions/sessions.ts'
 import { openSigningKeys, type SigningKeys } from '../api/accounts/signing/signing-keys.ts'
 import { openSweep } from '../api/accounts/sweep.ts'
 import { createUserChanges } from '../api/accounts/users/user-changes.ts'
 import type { AuditTrail } from '../api/audit/trail.ts'
-import { type Config, parseDuration } from '../config.ts'
+import { type Config, durationOf } from '../config.ts'
 import { isRole } from '../core/access.ts'
 import { type Clock, systemTimers } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
@@ -60,7 +60,7 @@ export const openAccounts = async (options: AccountsOptions): Promise<OpenAccoun
   const routes = createAccountRoutes(options, signingKeys)
   const principals = createPrincipals({ database, epochMs: clock.epochMs, requireMfaFor: config.auth.requireMfaFor })
   const uses = createKeyUses(database, clock.epochMs, systemTimers)
-  const sweep = openSweep({ database, epochMs: clock.epochMs, idleMs: durationOf(config.auth.sessionIdle), timers: systemTimers, warn })
+  const sweep = openSweep({ database, ...sessionTimes(config, clock.epochMs), timers: systemTimers, warn })
   const { issuers } = config.auth
   return {
     routes,
@@ -86,7 +86,7 @@ export const createAccountRoutes = (options: AccountsOptions, signingKeys: Pick<
   const { config, clock, observe, database, masterKey, trail, limiterStore: store } = options
   const { auth, server } = config
   const { epochMs } = clock
-  const times = { epochMs, maxAgeMs: durationOf(auth.sessionMaxAge), idleMs: durationOf(auth.sessionIdle) }
+  const times = sessionTimes(config, epochMs)
   const accounts: AccountRepository = createAccountRepository(database)
   const statements = createAccountStatements(database, epochMs)
   const changes = createAccountChanges(database.channel, trail)
@@ -143,9 +143,8 @@ const tokenNames = ({ auth }: Config, masterKey: MasterKey): { readonly issuer: 
   return { issuer: named(auth.issuer), audience: named(auth.audience) }
 }
 
-/** What `loadConfig` has checked. */
-const durationOf = (text: string): number => {
-  const ms = parseDuration(text)
-  if (ms === undefined) throw new Error(`not a duration: ${text}`)
-  return ms
-}
+export const sessionTimes = ({ auth }: Config, epochMs: () => number): SessionTimes => ({
+  epochMs,
+  maxAgeMs: durationOf(auth.sessionMaxAge),
+  idleMs: durationOf(auth.sessionIdle),
+})

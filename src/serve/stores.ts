@@ -1,5 +1,5 @@
-import { type AccountRepository, createAccountRepository } from '../api/accounts/accounts.ts'
-import { type ApiKeyRepository, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/keys/api-keys.ts'
+import { createAccountRepository } from '../api/accounts/accounts.ts'
+import { createApiKeyRepository, createApiKeyStatements } from '../api/accounts/keys/api-keys.ts'
 import { createClaimCodes } from '../api/accounts/claim/claim-codes.ts'
 import { openStarterKey } from '../api/accounts/keys/starter-key.ts'
 import { type AuditTrail, createAuditTrail } from '../api/audit/trail.ts'
@@ -24,8 +24,6 @@ export interface Stores {
   readonly database: Database
   readonly films: FilmRepository
   readonly votes: VoteRepository
-  readonly accounts: AccountRepository
-  readonly keys: ApiKeyRepository
   readonly trail: AuditTrail
   /** Undefined where there is an admin. */
   readonly starterKeyPath: string | undefined
@@ -64,7 +62,7 @@ export const openStores = async ({ config, clock, observe, print, hasTerminal }:
   }
   const prepared = await blamed(config, prepare())
   const votes = createVoteRepository(database, clock.epochMs)
-  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, accounts, keys, trail, ...prepared }
+  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, trail, ...prepared }
 }
 
 /** A database that cannot be used is a mistake in the configuration: it is told like one, with the place where it was set. */

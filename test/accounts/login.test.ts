@@ -61,6 +61,18 @@ for (const kind of databases) {
       await logIn(server, user, away)
     })
 
+    test('ten slips of one person at one place: an operator lets the client, and the client for that name, start anew', async () => {
+      const [user, at] = [await addUser(server, admin, 'viewer', 'dora'), { from: '127.0.0.12' }]
+      await logIn(server, user, at)
+      for (let i = 0; i < 10; i++) assertProblem(await tryLogin(server, { ...user, password: 'x' }, at), refused)
+      for (const identity of ['127.0.0.12', '127.0.0.12@dora']) {
+        assertProblem(await tryLogin(server, user, at), { status: 429, code: 'quota_exceeded' })
+        const reset = await ask(server, { method: 'DELETE', target: `/v1/limits/${identity}`, fields: admin.fields })
+        assert.equal(reset.status, 204, reset.body)
+      }
+      await logIn(server, user, at)
+    })
+
     test('[ASVS 7.2.2] an API key opens no session, and neither sees nor ends any', async () => {
       const made = await send(
         server,

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 
 import Fastify from 'fastify'
 
-import { parseIdentity } from '../../src/api/limits/identities.ts'
+import { guessesOf, parseIdentity } from '../../src/api/limits/identities.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import * as layers from '../../src/layers/index.ts'
 import { type Answer, ask, requestBytes } from '../support/attack.ts'
@@ -192,6 +192,17 @@ describe('the key of the operator', () => {
 test('the name of a network stands for the network, that of a client for the client', () => {
   assert.deepEqual(parseIdentity('2001:db8:1::/48'), { id: '2001:db8:1::/48', wider: '2001:db8:1::/48' })
   assert.deepEqual(parseIdentity('2001:db8:1:2::9'), { id: '2001:db8:1:2::/64', wider: '2001:db8:1::/48' })
+  assert.deepEqual(parseIdentity('2001:db8:1:2::9@ada'), guessesOf('2001:db8:1:2::/64', 'ada'))
+  for (const none of [
+    '@ada@eve',
+    '192.0.2.7@',
+    '192.0.2.7@Ada',
+    '192.0.2.7@ada@eve',
+    'ada@192.0.2.7',
+    '192.0.2.7 @ada',
+    '192.0.2.7@ada/64',
+  ])
+    assert.equal(parseIdentity(none), undefined, none)
 })
 
 test('attack: the prefixes of one IPv6 site cannot hold every slot of the server', async () => {

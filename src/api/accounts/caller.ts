@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 
-import type { Principal } from '../../core/request.ts'
+import { type Principal, sessionIdOf } from '../../core/request.ts'
 import type { By } from './users/user-changes.ts'
 
 /** Whoever acts on a guarded route. */
@@ -11,9 +11,10 @@ export const principalOf = ({ principal }: FastifyRequest): Principal => {
 
 /** The account and the session of somebody who logged in here, on a route that is `sessionOnly`. */
 export const sessionOf = (request: FastifyRequest): { readonly accountId: string; readonly sessionId: string } => {
-  const { subject, credential } = principalOf(request)
-  if (!credential.startsWith('session:')) throw new Error('a route without sessionOnly asked for the session')
-  return { accountId: subject, sessionId: credential.slice('session:'.length) }
+  const principal = principalOf(request)
+  const sessionId = sessionIdOf(principal)
+  if (sessionId === undefined) throw new Error('a route without sessionOnly asked for the session')
+  return { accountId: principal.subject, sessionId }
 }
 
 export const byOf = (request: FastifyRequest): By => ({

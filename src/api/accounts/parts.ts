@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-import type { Role } from '../../core/access.ts'
+import type { Permission, Role } from '../../core/access.ts'
 import type { FieldError } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import type { Database } from '../../db/open.ts'
-import type { Unit } from '../../db/unit.ts'
+import type { Statement, Unit } from '../../db/unit.ts'
 import type { AuditEntry, AuditTrail } from '../audit/trail.ts'
 import type { Account, AccountRepository, AccountStatements } from './accounts.ts'
 import type { ApiKeyRepository } from './keys/api-keys.ts'
@@ -100,6 +100,11 @@ export interface Sessions {
     proof: Proof,
     also?: Also,
   ): Promise<TokenAnswer | MfaAnswer | undefined>
+  /**
+   * A statement that must touch a row: the session has not ended, its account is not disabled and, where one is named, still has the
+   * permission. What was allowed when a request came may not be any more when its unit is committed.
+   */
+  hold(sessionId: string, permission?: Permission): Statement
   /** Statements that end the sessions of an account, but for one that stays. */
   endAll(accountId: string, except?: string): Unit
 }

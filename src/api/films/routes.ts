@@ -107,7 +107,7 @@ const bothWays = new Problem('validation_failed', {
 
 const needsPrincipal = new Problem('unauthenticated', {
   detail: 'Anonymous votes are switched off here. Send "Authorization: Bearer" with an access token or an API key.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"', vary: 'Authorization' },
+  headers: { vary: 'Authorization' },
 })
 
 /** With a validator, so that a client which has it already gets 304. */

@@ -3,10 +3,16 @@ import type { Identity } from '../../layers/index.ts'
 
 /**
  * Whom a text names, spelled as the limiter counts it: `192.0.2.7`, `2001:db8::1` and `2001:db8::/64` (the same client), `2001:db8::/48`
- * (what its /64s share), `@name`. Undefined for anything else.
+ * (what its /64s share), `@name`, and `192.0.2.7@name`: what that client failed at for that account (docs/login.md). Undefined for anything
+ * else.
  */
 export const parseIdentity = (text: string): Identity | undefined => {
   if (/^@[a-z0-9._-]{1,64}$/.test(text)) return { id: text }
+  const [, whose, name] = /^([^@]+)(@[a-z0-9._-]{1,64})$/.exec(text) ?? []
+  if (whose !== undefined && name !== undefined) {
+    const client = parseIdentity(whose)
+    return client && guessesOf(client.id, name.slice(1))
+  }
   const [address = '', bits, ...rest] = text.split('/')
   const parts = parseAddress(address)
   if (parts === undefined || rest.length > 0) return undefined
@@ -16,3 +22,10 @@ export const parseIdentity = (text: string): Identity | undefined => {
   if (parts.length === 4 || network !== `${formatAddress(parts)}/${bits}`) return undefined
   return { id: network, wider: clientNetwork(parts) }
 }
+
+const between = ' @'
+
+/** What a client failed at for one account. No prefix holds a blank, so it is nobody else. */
+export const guessesOf = (clientPrefix: string, username: string): Identity => ({ id: `${clientPrefix}${between}${username}` })
+
+export const areGuesses = ({ id }: Identity): boolean => id.includes(between)

@@ -8,7 +8,7 @@ import type { AuditTrail } from '../audit/trail.ts'
 import { NoQuery } from '../films/schema.ts'
 import { written } from '../written.ts'
 import { limitUsageDescription, listLimitsDescription, resetLimitsDescription } from './descriptions.ts'
-import { parseIdentity } from './identities.ts'
+import { areGuesses, parseIdentity } from './identities.ts'
 import { IdentityPath, LimitList, Usage } from './schema.ts'
 
 export interface LimitRoutesOptions {
@@ -147,7 +147,10 @@ const createQuotaLists = ({ routes, limits }: LimitRoutesOptions): ((identity: I
       subject: oneOfEach([...each.flatMap(({ authenticated }) => authenticated), ...limits.keys.flatMap(({ quotas }) => quotas)]),
     }
   }
-  return ({ id }) => {
+  return (identity) => {
+    // Failures are counted beside all routes, and shown nowhere.
+    if (areGuesses(identity)) return []
+    const { id } = identity
     if (known?.version !== limits.version) known = fresh()
     if (id.startsWith('@')) return known.subject
     return id.endsWith('/48') ? known.network : known.client

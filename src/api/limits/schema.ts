@@ -102,9 +102,9 @@ export const IdentityPath = Type.Object(
     identity: Type.String({
       minLength: 1,
       maxLength: 128,
-      pattern: String.raw`^(@[a-z0-9._-]{1,64}|[0-9A-Fa-f:.]{2,45}(/(48|64))?)$`,
+      pattern: String.raw`^(@[a-z0-9._-]{1,64}|[0-9A-Fa-f:.]{2,45}(/(48|64))?(@[a-z0-9._-]{1,64})?)$`,
       description:
-        'An IPv4 or IPv6 address, which stands for its prefix; an IPv6 prefix such as 2001:db8::/64, its slash written as %2F; or @ and the name of a subject.',
+        'An IPv4 or IPv6 address, which stands for its prefix; an IPv6 prefix such as 2001:db8::/64, its slash written as %2F; @ and the name of a subject; or both, for what that client failed at for that account.',
       examples: ['192.0.2.7'],
     }),
   },

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import type { FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
 
 import { type Clock, systemClock } from '../../core/clock.ts'
+import { bearerChallenge } from '../../core/challenge.ts'
 import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
@@ -30,12 +31,14 @@ export interface AuthenticationOptions extends CredentialSources {
 }
 
 const detail = 'The credentials are not valid. Send "Authorization: Bearer" with an access token or an API key.'
-const refused = (challenge: string): Problem => new Problem('unauthenticated', { detail, headers: { 'www-authenticate': challenge } })
 
 /** The same words whatever was wrong: whether a key exists, or a session has ended, is not for the asker to learn. */
-const invalidToken = refused('Bearer realm="filmgate", error="invalid_token"')
+const invalidToken = new Problem('unauthenticated', {
+  detail,
+  headers: { 'www-authenticate': bearerChallenge({ error: 'invalid_token' }) },
+})
 /** RFC 6750 section 3.1: no error code for who sent no token. */
-const noToken = refused('Bearer realm="filmgate"')
+const noToken = new Problem('unauthenticated', { detail })
 
 /**
  * Step 8: `Authorization: Bearer` with an API key or an access token sets `request.principal`. Anything else in that field is refused and never
@@ -48,6 +51,18 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
   const fail = (request: FastifyRequest, reason: string): void =>
     observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
 
+  const ask: Ask = (request, digest, credential, next) => {
+    remembered.find(digest, credential).then((found) => {
+      if (typeof found === 'string') {
+        fail(request, found)
+        next(invalidToken)
+        return
+      }
+      request.principal = found
+      next()
+    }, next)
+  }
+
   app.addHook('onRequest', (request, reply, next) => {
     request.principal = null
     const { authorization } = request.raw.headers
@@ -56,17 +71,15 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
       return
     }
     reply.header('vary', 'Authorization')
-    const refuse = (reason: string, problem = invalidToken): void => {
-      fail(request, reason)
-      next(problem)
-    }
     if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
-      refuse('malformed', noToken)
+      fail(request, 'malformed')
+      next(noToken)
       return
     }
     const credential = authorization.slice(7)
     if (credential.length > maxCredentialBytes) {
-      refuse('malformed')
+      fail(request, 'malformed')
+      next(invalidToken)
       return
     }
     // By its digest: what lies in memory is no credential, and no comparison tells by its time how much of one was right.
@@ -78,17 +91,10 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
       next()
       return
     }
-    remembered.find(digest, credential).then((found) => {
-      if (typeof found === 'string') {
-        refuse(found)
-        return
-      }
-      request.principal = found
-      next()
-    }, next)
+    ask(request, digest, credential, next)
   })
 
-  const askAgain = createAskAgain(remembered, shown, fail)
+  const askAgain = createAskAgain(remembered, shown, ask)
   app.addHook('onRoute', (route: RouteOptions) => {
     if (![route.method].flat().every(isReading)) route.preValidation = [askAgain, route.preValidation ?? []].flat()
   })
@@ -98,26 +104,21 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
 /** What came with the requests that may change something. */
 type Shown = WeakMap<FastifyRequest, { readonly digest: string; readonly credential: string }>
 
+/** Sets whom the credential speaks for, or refuses it. */
+type Ask = (request: FastifyRequest, digest: string, credential: string, next: (error?: Error) => void) => void
+
 /** Who holds the body of a request back would go on after a revocation with what was allowed before it: here all of it has come. */
 const createAskAgain =
-  (remembered: Remembered, shown: Shown, fail: (request: FastifyRequest, reason: string) => void): preValidationHookHandler =>
+  (remembered: Remembered, shown: Shown, ask: Ask): preValidationHookHandler =>
   (request, _reply, next) => {
     const credentials = shown.get(request)
     const known = credentials && remembered.fresh(credentials.digest)
-    if (credentials === undefined || known !== undefined) {
-      request.principal = known ?? request.principal
-      next()
+    if (credentials !== undefined && known === undefined) {
+      ask(request, credentials.digest, credentials.credential, next)
       return
     }
-    remembered.find(credentials.digest, credentials.credential).then((found) => {
-      if (typeof found === 'string') {
-        fail(request, found)
-        next(invalidToken)
-        return
-      }
-      request.principal = found
-      next()
-    }, next)
+    if (known !== undefined) request.principal = known
+    next()
   }
 
 /** RFC 9110 section 9.2.1: what changes nothing need not be asked twice. */

@@ -54,7 +54,6 @@ type Claim = Static<typeof Claim>
 /** The same for a wrong, an expired and a used code, and where there is an admin: nothing about the server is to be learned by guessing. */
 const refused = new Problem('unauthenticated', {
   detail: 'The code is not good. Start the server anew for another one, or run: filmgate user add NAME --role admin',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
 })
 
 export const claimRoute = (server: FastifyInstance, options: ClaimOptions): void => {

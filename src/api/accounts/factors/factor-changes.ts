@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Role } from '../../../core/access.ts'
+import { strongerLogin } from '../../../core/challenge.ts'
 import { Problem } from '../../../core/errors.ts'
 import type { Unit } from '../../../db/unit.ts'
 import type { AuditEntry } from '../../audit/trail.ts'
@@ -67,17 +68,15 @@ export const lastFactor = new Problem('conflict', {
   detail: 'Your role needs a second factor, and this is the last one. Add another first.',
 })
 
-/** RFC 9470 section 3. */
 const needsFactor = new Problem('unauthenticated', {
   detail: 'This session was opened without the second factor of its account. Log in again with it.',
   headers: {
-    'www-authenticate':
-      'Bearer realm="filmgate", error="insufficient_user_authentication", error_description="A second factor is needed", max_age=300',
+    'www-authenticate': strongerLogin('A second factor is needed', 300),
     vary: 'Authorization',
   },
 })
 
-export const createFactorChanges = ({ parts, repository, factors, requireMfaFor }: FactorContext): FactorChanges => ({
+export const createFactorChanges = ({ parts, repository, requireMfaFor }: FactorContext): FactorChanges => ({
   ownerOf: async (request) => {
     const { accountId, sessionId } = sessionOf(request)
     const [account, state] = await Promise.all([parts.accounts.byId(accountId), repository.stateOf(accountId)])
@@ -88,7 +87,7 @@ export const createFactorChanges = ({ parts, repository, factors, requireMfaFor 
   commit: async (request, { account: { id }, sessionId }, { unit, action, details = {}, conflict = changedMeanwhile }) => {
     const facts = factsOf(request)
     // First: what `ownerOf` saw of the session holds no more where another session has added a factor meanwhile, which ended this one.
-    const all = [factors.holdSession(sessionId, id), ...unit, ...parts.sessions.endAll(id, sessionId)]
+    const all = [parts.sessions.hold(sessionId), ...unit, ...parts.sessions.endAll(id, sessionId)]
     const outcome = await parts.changes.commit(all, [{ actor: id, action, target: id, details, ...facts }])
     if (outcome.result === 'conflict' && outcome.statement === 0) throw accountChanged
     if (outcome.result === 'conflict' && outcome.statement <= unit.length) throw conflict

@@ -57,8 +57,6 @@ export interface FactorStatements {
   useRecoveryCode(accountId: string, hash: string): Statement
   /** Recovery codes of whom no factor is left; any number of rows. */
   dropSpareCodes(accountId: string): Statement
-  /** A session that was ended meanwhile, by the factor that its owner added, say, changes none. */
-  holdSession(sessionId: string, accountId: string): Statement
   /** A session in which a factor was just proven is one with more than one. */
   raiseSession(sessionId: string, accountId: string, methods: string): Statement
   /** A login that did not see the new factor, because both happen at once, opens nothing; nor do access tokens made before. */
@@ -80,7 +78,6 @@ export const createFactorStatements = ({ reader }: Pick<Database, 'reader'>, epo
     replaceRecoveryCodes: (id, hashes) => [dropCodes(id), ...hashes.map((hash) => one(queries.addCode({ id, hash })))],
     useRecoveryCode: (id, hash) => one(queries.useCode({ id, hash, at: epochMs() })),
     dropSpareCodes: (id) => statement(queries.dropSpareCodes({ id })),
-    holdSession: (sessionId, id) => one(queries.holdSession({ sessionId, id })),
     raiseSession: (sessionId, id, methods) => one(queries.raiseSession({ sessionId, id, methods: ` ${methods}` })),
     endTokens: (id) => one(queries.endTokens({ id, at: epochMs() })),
     removeAll: (id) => [statement(queries.clearTotp({ id, at: epochMs() })), statement(queries.dropPasskeys({ id })), dropCodes(id)],
@@ -155,9 +152,6 @@ const compileWrites = (db: Kysely<Tables>) => {
     dropPasskeys: template<Id>(['id'], ({ id }) => db.deleteFrom('passkey').where('account_id', '=', id)),
     endTokens: template<IdAt>(['id', 'at'], ({ id, at }) =>
       account.set({ epoch: sql<number>`epoch + 1`, updated_at: at }).where('id', '=', id),
-    ),
-    holdSession: template<Id & { sessionId: string }>(['id', 'sessionId'], ({ id, sessionId }) =>
-      live(sessionId, id).set((e) => ({ mfa: e.ref('mfa') })),
     ),
     raiseSession: template<Id & { sessionId: string; methods: string }>(['id', 'sessionId', 'methods'], ({ id, sessionId, methods }) =>
       live(sessionId, id).set({ mfa: 1, amr: sql<string>`case when mfa = 1 then amr else amr || cast(${methods} as text) end` }),

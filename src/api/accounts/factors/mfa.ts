@@ -17,15 +17,12 @@ import { Tokens } from '../schema.ts'
 import { relyingPartyOf } from './webauthn.ts'
 import { stepOf } from './totp.ts'
 
-const challenged = { 'www-authenticate': 'Bearer realm="filmgate"' }
-
 /** The same for a token that is unknown, over, finished, or tried too often. */
 export const endedLogin = new Problem('unauthenticated', {
   detail: 'This login cannot be finished any more. Log in again.',
-  headers: challenged,
 })
 
-const wrongCode = new Problem('unauthenticated', { detail: 'The code is not right, or was used before.', headers: challenged })
+const wrongCode = new Problem('unauthenticated', { detail: 'The code is not right, or was used before.' })
 
 const misfit = (detail: string): Problem =>
   new Problem('validation_failed', { detail: 'The code is of another kind than the method.', errors: [{ pointer: '/code', detail }] })

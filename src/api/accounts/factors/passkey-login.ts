@@ -23,7 +23,6 @@ import { relyingPartyOf } from './webauthn.ts'
 /** The same for a passkey that nobody has, one that proves nothing, and an account that may not log in. */
 const refused = new Problem('unauthenticated', {
   detail: 'The passkey does not log anybody in here, or answers no challenge of the last five minutes. Begin again.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
 })
 
 const purpose = 'log in'

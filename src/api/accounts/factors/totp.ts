@@ -8,6 +8,7 @@ import { createTotpSecret, totpStep, totpUri } from '../../../credentials/totp.t
 import { NoQuery } from '../../films/schema.ts'
 import { written } from '../../written.ts'
 import type { Account } from '../accounts.ts'
+import { sessionOf } from '../caller.ts'
 import { createFactorChanges, type FactorContext, lastFactor, type Owner } from './factor-changes.ts'
 import {
   confirmTotpDescription,
@@ -43,7 +44,7 @@ export const totpRoutes = (server: FastifyInstance, context: FactorContext): voi
     '/v1/me/totp',
     { schema: { ...totpStateDescription, querystring, response: { 200: TotpState } }, config: own },
     async (request) => {
-      const { hasTotp, recoveryCodesLeft } = await context.repository.stateOf(request.principal?.subject ?? '')
+      const { hasTotp, recoveryCodesLeft } = await context.repository.stateOf(sessionOf(request).accountId)
       return { enabled: hasTotp, recovery_codes_left: recoveryCodesLeft }
     },
   )

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 import type { Permission } from '../../../core/access.ts'
 import { Problem } from '../../../core/errors.ts'
+import { sessionIdOf } from '../../../core/request.ts'
 import { createApiKey, formatApiKey, hashSecret } from '../../../credentials/api-key.ts'
 import { NoQuery } from '../../films/schema.ts'
 import { formatNullable, formatTimestamp, parseTimestamp } from '../../timestamp.ts'
@@ -51,11 +52,11 @@ export const keyRoutes = (server: FastifyInstance, options: KeyRoutesOptions): v
 
   /** The same answer for a key of somebody else's as for none (OWASP ASVS 5.0 8.2.2). */
   const own = async (request: FastifyRequest<{ Params: { id: string } }>): Promise<StoredKey> => {
-    const { subject, credential } = principalOf(request)
+    const principal = principalOf(request)
     const { id } = request.params
-    const mayAsk = credential.startsWith('session:') || credential === `key:${id}`
+    const mayAsk = sessionIdOf(principal) !== undefined || principal.credential === `key:${id}`
     const key = mayAsk ? await keys.byId(id) : undefined
-    if (key?.subject !== subject) throw noSuchKey
+    if (key?.subject !== principal.subject) throw noSuchKey
     return key
   }
   const schema = { params: KeyPath, querystring: NoQuery }

@@ -4,6 +4,7 @@ import { Problem } from '../../../core/errors.ts'
 import type { Observe } from '../../../core/events.ts'
 import type { Client } from '../../../core/request.ts'
 import type { FailureLimit, Identity } from '../../../layers/index.ts'
+import { guessesOf } from '../../limits/identities.ts'
 import type { Account } from '../accounts.ts'
 import type { KnownPlaces } from './known-places.ts'
 import type { LoginFailures } from '../parts.ts'
@@ -50,7 +51,7 @@ export const createLoginFailures = ({ clients, accounts, places, observe }: Logi
  */
 const clientIdentities = ({ address, prefix, network }: Client, username: string, isKnown: boolean): readonly Identity[] => [
   prefix === address || isKnown ? { id: prefix } : { id: prefix, wider: network },
-  { id: `${prefix} @${username}` },
+  guessesOf(prefix, username),
 ]
 
 const told = async <T>(pending: Promise<T>, refused: () => void): Promise<T> => {

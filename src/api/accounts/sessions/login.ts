@@ -20,7 +20,6 @@ export interface Login {
 
 const refused = new Problem('unauthenticated', {
   detail: 'The username or the password is not right.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
 })
 
 /**

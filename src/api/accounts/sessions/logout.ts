@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 
 import { Problem } from '../../../core/errors.ts'
 import type { Observe } from '../../../core/events.ts'
+import { sessionIdOf } from '../../../core/request.ts'
 import { hashOpaqueToken } from '../../../credentials/opaque-token.ts'
 import { written } from '../../written.ts'
 import type { Given } from './browser-mode.ts'
@@ -40,7 +41,6 @@ export const createEnd =
 
 const nothingToEnd = new Problem('unauthenticated', {
   detail: 'Send what shall end: the refresh token in the body, the cookie, or the access token.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate"' },
 })
 
 /**
@@ -50,12 +50,12 @@ const nothingToEnd = new Problem('unauthenticated', {
 export const createLogout = (options: EndingOptions) => {
   const end = createEnd(options)
   return async (request: FastifyRequest, given: Given | undefined): Promise<void> => {
-    const { subject, credential = '' } = request.principal ?? {}
-    const sid = credential.startsWith('session:') ? credential.slice('session:'.length) : undefined
+    const { principal } = request
+    const sid = sessionIdOf(principal)
     if (given === undefined && sid === undefined) throw nothingToEnd
     const hash = given && hashOpaqueToken('fgr', given.token)
     const byToken = hash === undefined ? undefined : (await options.sessionRows.byToken(hash))?.session
-    const byPrincipal = sid === undefined || subject === undefined ? [] : [{ id: sid, accountId: subject }]
+    const byPrincipal = sid === undefined || principal === null ? [] : [{ id: sid, accountId: principal.subject }]
     const others = byPrincipal.filter(({ id }) => id !== byToken?.id)
     await end(request, [...(byToken === undefined ? [] : [byToken]), ...others], 'logout')
   }

@@ -33,7 +33,7 @@ const none: Given = { token: '', byCookie: false }
 const refused = (byCookie: boolean): Problem =>
   new Problem('unauthenticated', {
     detail: 'The refresh token is not valid, or not any more. Log in again.',
-    headers: { 'www-authenticate': 'Bearer realm="filmgate"', ...(byCookie ? clearing : {}) },
+    ...(byCookie ? { headers: clearing } : {}),
   })
 
 /**

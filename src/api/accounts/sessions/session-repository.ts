@@ -2,6 +2,7 @@ import type { CompiledQuery } from 'kysely'
 
 import type { Role } from '../../../core/access.ts'
 import type { Database } from '../../../db/open.ts'
+import type { SessionTable } from '../../../db/tables.ts'
 import { template } from '../../../db/unit.ts'
 
 /** A session that has not ended. Times in epoch milliseconds. */
@@ -51,9 +52,9 @@ export interface SessionTimes {
 
 export const createSessionRepository = ({ reader }: Pick<Database, 'reader'>, { epochMs, idleMs }: SessionTimes): SessionRepository => {
   const queries = compileQueries(reader)
-  const isExpired = (row: SessionRow): boolean => row.expires_at <= epochMs() || row.last_used_at <= epochMs() - idleMs
+  const isExpired = (row: SessionTable): boolean => row.expires_at <= epochMs() || row.last_used_at <= epochMs() - idleMs
   const live = async (query: CompiledQuery): Promise<readonly Session[]> =>
-    (await reader.executeQuery<SessionRow>(query)).rows.filter((row) => !isExpired(row)).map(toSession)
+    (await reader.executeQuery<SessionTable>(query)).rows.filter((row) => !isExpired(row)).map(toSession)
   return {
     byToken: async (hash) => {
       const [row] = (await reader.executeQuery<TokenRow>(queries.byToken({ hash }))).rows
@@ -73,29 +74,14 @@ export const createSessionRepository = ({ reader }: Pick<Database, 'reader'>, { 
   }
 }
 
-interface SessionRow {
-  id: string
-  account_id: string
-  created_at: number
-  authenticated_at: number
-  last_used_at: number
-  expires_at: number
-  amr: string
-  mfa: number
-  browser: number
-  client: string | null
-  user_agent: string | null
-  revoked_at: number | null
-}
-
-interface TokenRow extends SessionRow {
+interface TokenRow extends SessionTable {
   used_at: number | null
   epoch: number
   role: Role
   disabled_at: number | null
 }
 
-const toSession = (row: SessionRow): Session => ({
+const toSession = (row: SessionTable): Session => ({
   id: row.id,
   accountId: row.account_id,
   createdAt: row.created_at,

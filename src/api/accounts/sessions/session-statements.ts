@@ -33,8 +33,8 @@ export interface SessionStatements {
   end(sessionId: string): Statement
   /** As `end`, where it may as well have ended by itself. */
   replace(sessionId: string): Statement
-  /** Must touch a row: the session has not ended, and its account still has the permission. */
-  hold(sessionId: string, permission: Permission): Statement
+  /** Must touch a row: see `Sessions`. */
+  hold(sessionId: string, permission?: Permission): Statement
   /** With the logins of the account that are half done. Any number of rows. */
   endAll(accountId: string, except?: string): Unit
   /** Each must touch a row, as `open`. Of units that are not audited, so that nothing else keeps it behind a change of the account. */
@@ -81,7 +81,7 @@ export const createSessionStatements = (
 }
 
 /** Not one of the hot ones: compiled when it is needed. */
-const compileHold = (db: Kysely<Tables>, sessionId: string, permission: Permission) =>
+const compileHold = (db: Kysely<Tables>, sessionId: string, permission: Permission | undefined) =>
   db
     .updateTable('session')
     .set((e) => ({ mfa: e.ref('mfa') }))
@@ -95,7 +95,7 @@ const compileHold = (db: Kysely<Tables>, sessionId: string, permission: Permissi
         .where(
           'role',
           'in',
-          roles.filter((role) => permissionsOf(role).has(permission)),
+          roles.filter((role) => permission === undefined || permissionsOf(role).has(permission)),
         ),
     )
     .compile()

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Observe } from '../../../core/events.ts'
+import { sessionIdOf } from '../../../core/request.ts'
 import { createSessionId } from '../../../credentials/ids.ts'
 import { createOpaqueToken } from '../../../credentials/opaque-token.ts'
 import type { Database } from '../../../db/open.ts'
@@ -44,6 +45,7 @@ export const createSessions = (options: SessionsOptions): Sessions => {
       const methods = proof.mfa ? [] : await options.factors.methods(account.id)
       return methods.length === 0 ? open(request, reply, account, proof, also) : suspend({ request, reply, account, proof, also }, methods)
     },
+    hold: (sessionId, permission) => options.sessionStatements.hold(sessionId, permission),
     endAll: (accountId, except) => options.sessionStatements.endAll(accountId, except),
   }
 }
@@ -159,8 +161,7 @@ const createReplaced =
   async (request: FastifyRequest, account: Account): Promise<readonly Also[]> => {
     const hash = replacedHash(request)
     const byCookie = hash === undefined ? undefined : (await sessionRows.byToken(hash))?.session.id
-    const { subject, credential = '' } = request.principal ?? {}
-    const byToken = subject === account.id && credential.startsWith('session:') ? credential.slice(8) : undefined
+    const byToken = request.principal?.subject === account.id ? sessionIdOf(request.principal) : undefined
     const former = [...new Set([byCookie, byToken])].filter((id) => id !== undefined)
     const live = (await Promise.all(former.map((id) => sessionRows.byId(id)))).filter((session) => session !== undefined)
     return live.map(({ id }) => ({

@@ -8,6 +8,7 @@ import { written } from '../../written.ts'
 import type { Account } from '../accounts.ts'
 import { byOf, factsOf, principalOf, sessionOf } from '../caller.ts'
 import { guarded } from '../sessions/login-failures.ts'
+import { accountChanged } from '../sessions/session-answers.ts'
 import { changePasswordDescription, meDescription, removeMeDescription, renameMeDescription } from './me-descriptions.ts'
 import { Me, MePatch, PasswordChange } from './me-schema.ts'
 import type { AccountParts } from '../parts.ts'
@@ -133,9 +134,9 @@ const createPasswordChange = (options: MeRoutesOptions) => {
     }
     if (current === next) throw notThatPassword([{ pointer: '/new_password', detail: 'must not be the current one' }])
     const hash = await passwords.hash(next, request)
-    const unit = [statements.setPassword(id, passwordHash, hash), ...sessions.endAll(id, sessionId)]
+    const unit = [sessions.hold(sessionId), statements.setPassword(id, passwordHash, hash), ...sessions.endAll(id, sessionId)]
     const outcome = await changes.commit(unit, [{ ...byOf(request), action: 'user.password', target: id }])
-    if (outcome.result === 'conflict') throw stale
+    if (outcome.result === 'conflict') throw outcome.statement === 0 ? accountChanged : stale
     written(outcome)
     observe({ event: 'authn_password_change', ...factsOf(request), subject: id })
   }

@@ -1,4 +1,5 @@
 import type { Role } from '../../../core/access.ts'
+import { bearerChallenge } from '../../../core/challenge.ts'
 import { Problem } from '../../../core/errors.ts'
 import { createAccountId } from '../../../credentials/ids.ts'
 import type { Outcome, Statement, Unit } from '../../../db/unit.ts'
@@ -117,7 +118,7 @@ const who = ({ actor, requestId = null, client = null }: By): Pick<AuditEntry, '
 
 const notAnyMore = new Problem('unauthenticated', {
   detail: 'Your session has ended, or may not do this any more. Log in again.',
-  headers: { 'www-authenticate': 'Bearer realm="filmgate", error="invalid_token"' },
+  headers: { 'www-authenticate': bearerChallenge({ error: 'invalid_token' }) },
 })
 
 const nothing: Also = { unit: [], entries: [] }

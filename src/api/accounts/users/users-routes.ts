@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 import { Problem } from '../../../core/errors.ts'
+import { sessionIdOf } from '../../../core/request.ts'
 import type { Cursors } from '../../../credentials/cursor.ts'
 import { NoQuery } from '../../films/schema.ts'
 import { finishPage, readPage } from '../../pages.ts'
@@ -9,7 +10,6 @@ import { formatNullable, formatTimestamp } from '../../timestamp.ts'
 import type { Account } from '../accounts.ts'
 import { byOf, factsOf, principalOf } from '../caller.ts'
 import type { AccountParts } from '../parts.ts'
-import type { SessionStatements } from '../sessions/session-statements.ts'
 import type { By, Refused, UserAction, UserChanges } from './user-changes.ts'
 import { usernameMistake } from './usernames.ts'
 import {
@@ -21,10 +21,9 @@ import {
 } from './users-descriptions.ts'
 import { type ListedUser, NewUser, User, UserList, UserPatch, UserPath, UserQuery } from './users-schema.ts'
 
-export type UserRoutesOptions = Pick<AccountParts, 'accounts' | 'passwords' | 'factors' | 'observe'> & {
+export type UserRoutesOptions = Pick<AccountParts, 'accounts' | 'passwords' | 'factors' | 'sessions' | 'observe'> & {
   readonly users: UserChanges
   readonly cursors: Cursors
-  readonly sessionStatements: Pick<SessionStatements, 'hold'>
 }
 
 const noSuchUser = new Problem('not_found', { detail: 'There is no such user.' })
@@ -86,10 +85,9 @@ export const userRoutes = (server: FastifyInstance, options: UserRoutesOptions):
 }
 
 /** Of an admin of another issuer it is known how long the token lives, and no more. */
-const adminOf = (request: FastifyRequest, { sessionStatements }: UserRoutesOptions): By => {
-  const by = byOf(request)
-  const [kind, id = ''] = principalOf(request).credential.split(':', 2)
-  return kind === 'session' ? { ...by, hold: sessionStatements.hold(id, 'users:write') } : by
+const adminOf = (request: FastifyRequest, { sessions }: UserRoutesOptions): By => {
+  const sessionId = sessionIdOf(request.principal)
+  return sessionId === undefined ? byOf(request) : { ...byOf(request), hold: sessions.hold(sessionId, 'users:write') }
 }
 
 const addReads = (server: FastifyInstance, options: UserRoutesOptions): void => {

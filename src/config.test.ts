@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { ConfigError, formatConfigErrors, loadConfig, type Config, type LoadOptions } from './config.ts'
+import { loadConfig, type Config, type LoadOptions } from './config.ts'
+import { assertMistakes, mistakesOf } from '../test/support/config-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'filmgate-config-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -27,23 +28,11 @@ function load({ toml, ...options }: Given = {}): Config {
   return loadConfig({ env: {}, cwd: folder, configPath, checkLimits, ...options })
 }
 
-/** The mistakes as `source: key message`, the name of the temporary file as F. */
-function mistakes(given: Given): readonly string[] {
-  try {
-    load(given)
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    assert.equal(error.message, formatConfigErrors(error.errors))
-    return error.errors.map(({ source, key, message }) => `${source.replace(/^\d+\.toml/, 'F')}: ${key} ${message}`)
-  }
-  return []
-}
-
-function assertMistakes(given: Given, expected: readonly RegExp[]): void {
-  const found = mistakes(given)
-  assert.equal(found.length, expected.length, found.join('\n'))
-  for (const [index, pattern] of expected.entries()) assert.match(found[index] ?? '', pattern)
-}
+const assertRefused = (given: Given, expected: readonly RegExp[]): void =>
+  assertMistakes(
+    mistakesOf(() => load(given), /^\d+\.toml/),
+    expected,
+  )
 
 describe('values', () => {
   test('without a file and variables everything is the default of the contract', () => {
@@ -175,7 +164,7 @@ mode = "dev"
 default = "many per day"
 store_timeout_ms = 4
 `
-    assertMistakes({ toml, env: { FILMGATE_LOG_LEVEL: 'loud' } }, [
+    assertRefused({ toml, env: { FILMGATE_LOG_LEVEL: 'loud' } }, [
       /^F:3: server\.port must be an integer from 0 to 65535, but is a string$/,
       /^F:4: server\.hosts entry 1 must be a host .* without a scheme$/,
       /^F:5: server\.header_timeout_ms .*\(20000\) longer than server\.request_timeout_ms \(10000\)/,
@@ -237,7 +226,7 @@ store_timeout_ms = 4
     ['[server]\nport = 1\nport = 2', /^F:3: +not valid TOML: trying to redefine/],
     ['[server]\n\nport = = 1', /^F:3: +not valid TOML/],
   ]
-  for (const [toml, expected] of inFile) test(`in the file: ${JSON.stringify(toml)}`, () => assertMistakes({ toml }, [expected]))
+  for (const [toml, expected] of inFile) test(`in the file: ${JSON.stringify(toml)}`, () => assertRefused({ toml }, [expected]))
 
   const inEnvironment: readonly (readonly [string, string, RegExp])[] = [
     ...['', '3000 ', '+1', '3e3', '0x10', '1_000', '03', '1.0', '-1', '65536', '٣'].map(
@@ -267,7 +256,7 @@ store_timeout_ms = 4
     ['FILMGATE_CONFIG', '', /cannot read "": it is a folder$/],
   ]
   for (const [name, value, expected] of inEnvironment) {
-    test(`in the environment: ${name}=${JSON.stringify(value)}`, () => assertMistakes({ env: { [name]: value } }, [expected]))
+    test(`in the environment: ${name}=${JSON.stringify(value)}`, () => assertRefused({ env: { [name]: value } }, [expected]))
   }
 
   test('variables of the test suite and of others are left alone', () => {
@@ -277,21 +266,21 @@ store_timeout_ms = 4
   })
 
   test('a named file that cannot be used is one; a default one that is there but broken too', () => {
-    assertMistakes({ configPath: 'absent.toml' }, [/^absent\.toml: +cannot read "absent\.toml": no such file$/])
-    assertMistakes({ configPath: 'a\0b' }, [/cannot read/])
-    assertMistakes({ toml: new Uint8Array([0x61, 0x20, 0x3d, 0x20, 0x22, 0xff, 0x22]) }, [/it is not UTF-8$/])
+    assertRefused({ configPath: 'absent.toml' }, [/^absent\.toml: +cannot read "absent\.toml": no such file$/])
+    assertRefused({ configPath: 'a\0b' }, [/cannot read/])
+    assertRefused({ toml: new Uint8Array([0x61, 0x20, 0x3d, 0x20, 0x22, 0xff, 0x22]) }, [/it is not UTF-8$/])
     const cwd = mkdtempSync(join(folder, 'cwd-'))
     symlinkSync('.', join(cwd, 'filmgate.toml'))
-    assertMistakes({ cwd }, [/^filmgate\.toml: .*it is a folder$/])
+    assertRefused({ cwd }, [/^filmgate\.toml: .*it is a folder$/])
   })
 
   test('a file that is not TOML hides no mistake of the environment, and no combination is guessed', () => {
-    assertMistakes({ toml: '[', env: { FILMGATE_OPS_PORT: '3000', PORT: 'x' } }, [/^F:1: +not valid TOML/, /^PORT: server\.port/])
+    assertRefused({ toml: '[', env: { FILMGATE_OPS_PORT: '3000', PORT: 'x' } }, [/^F:1: +not valid TOML/, /^PORT: server\.port/])
   })
 
   test('server and ops cannot have the same port of a host', () => {
-    assertMistakes({ env: { PORT: '3001' } }, [/^PORT: server\.port leaves server and ops the same port 3001/])
-    assertMistakes({ toml: 'ops = { host = "localhost", port = 3000 }' }, [/^F:1: ops\.port leaves/])
+    assertRefused({ env: { PORT: '3001' } }, [/^PORT: server\.port leaves server and ops the same port 3001/])
+    assertRefused({ toml: 'ops = { host = "localhost", port = 3000 }' }, [/^F:1: ops\.port leaves/])
     assert.equal(load({ toml: 'ops = { host = "127.0.0.2", port = 3000 }' }).ops.port, 3000)
     assert.equal(load({ toml: 'server.port = 0\nops.port = 0' }).ops.port, 0)
   })

@@ -1,35 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { stringify } from 'smol-toml'
-import { ConfigError, describeConfig, loadConfig, reloadable, type Config } from '../config.ts'
+import { describeConfig, reloadable } from '../config.ts'
+import { assertMistakes, openConfigFolder } from '../../test/support/config-file.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'filmgate-issuers-'))
-after(() => rmSync(folder, { recursive: true }))
-
-const load = (toml: string, env: Readonly<Record<string, string>> = {}): Config => {
-  writeFileSync(join(folder, 'filmgate.toml'), toml)
-  return loadConfig({ env, cwd: folder, checkLimits: () => undefined })
-}
-
-/** The mistakes as `source: key message`, the name of the file as F. */
-function mistakes(toml: string, env: Readonly<Record<string, string>> = {}): readonly string[] {
-  try {
-    load(toml, env)
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    return error.errors.map(({ source, key, message }) => `${source.replace('filmgate.toml', 'F')}: ${key} ${message}`)
-  }
-  return []
-}
-
-function assertMistakes(found: readonly string[], expected: readonly RegExp[]): void {
-  assert.equal(found.length, expected.length, found.join('\n'))
-  for (const [index, pattern] of expected.entries()) assert.match(found[index] ?? '', pattern)
-}
+const { load, mistakes } = openConfigFolder()
 
 const two = `[auth]
 registration = "closed"

@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError, describeConfig, loadConfig, reloadable, type Config } from '../config.ts'
+import { ConfigError, describeConfig, reloadable } from '../config.ts'
+import { openConfigFolder } from '../../test/support/config-file.ts'
 import { fields } from './keys.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'filmgate-reload-'))
-after(() => rmSync(folder, { recursive: true }))
-
-const load = (toml: string, env: Readonly<Record<string, string>> = {}): Config => {
-  writeFileSync(join(folder, 'filmgate.toml'), toml)
-  return loadConfig({ env, cwd: folder, checkLimits: () => undefined })
-}
+const { load } = openConfigFolder()
 
 const before = `[limits]
 total = "9 per second"

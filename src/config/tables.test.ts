@@ -1,36 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
-import { ConfigError, entryName, loadConfig, type Config } from '../config.ts'
-
-const folder = mkdtempSync(join(tmpdir(), 'filmgate-tables-'))
-after(() => rmSync(folder, { recursive: true }))
+import { describe, test } from 'node:test'
+import { entryName } from '../config.ts'
+import { assertMistakes, openConfigFolder } from '../../test/support/config-file.ts'
 
 // Stands in for the notation of the limits, which belongs to a layer.
 const checkLimits = (text: string): string | undefined => (/^\d+ per \w+$/.test(text) ? undefined : 'is not a limit')
 
-const load = (toml: string, env: Readonly<Record<string, string>> = {}): Config => {
-  writeFileSync(join(folder, 'filmgate.toml'), toml)
-  return loadConfig({ env, cwd: folder, checkLimits })
-}
-
-/** The mistakes as `source: key message`, the name of the file as F. */
-function mistakes(toml: string, env: Readonly<Record<string, string>> = {}): readonly string[] {
-  try {
-    load(toml, env)
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    return error.errors.map(({ source, key, message }) => `${source.replace('filmgate.toml', 'F')}: ${key} ${message}`)
-  }
-  return []
-}
-
-function assertMistakes(found: readonly string[], expected: readonly RegExp[]): void {
-  assert.equal(found.length, expected.length, found.join('\n'))
-  for (const [index, pattern] of expected.entries()) assert.match(found[index] ?? '', pattern)
-}
+const { load, mistakes } = openConfigFolder(checkLimits)
 
 describe('tables', () => {
   test('routes keep what they do to the limits: add, only, exempt', () => {

@@ -1,37 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import type { Browser, CDPSession, Page } from 'playwright-core'
+import type { CDPSession, Page } from 'playwright-core'
 
-import { claimAdmin, claimsOf, type LoggedIn } from '../support/accounts.ts'
+import { claimsOf } from '../support/accounts.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
-import { startServer, type TestServer } from '../support/server.ts'
-import { openBrowser, visit } from './browser.ts'
-
-interface Got {
-  readonly status: number
-  readonly body: Readonly<Record<string, unknown>>
-}
-
-interface Call {
-  readonly route: string
-  readonly body?: unknown
-  readonly token?: string
-}
-
-/** As a script of the page would call. */
-const call = (page: Page, { route, body, token }: Call): Promise<Got> =>
-  page.evaluate(
-    async ({ target, text, bearer }) => {
-      const headers = {
-        ...(text === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-      }
-      const answer = await fetch(target, { method: 'POST', headers, ...(text === undefined ? {} : { body: text }) })
-      return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
-    },
-    { target: route, text: body === undefined ? undefined : JSON.stringify(body), bearer: token },
-  )
+import { type AccountScene, call, openAccountScene } from './account-scene.ts'
+import { visit } from './browser.ts'
 
 /** What docs/second-factor.md tells app developers to write. */
 const createIn = (page: Page, options: unknown): Promise<unknown> =>
@@ -74,27 +49,17 @@ const addDevice = async (page: Page): Promise<Device> => {
 }
 
 describeUnless(servicesMissing('chromium'), 'passkeys in a real browser', () => {
-  let browser: Browser
-  let server: TestServer
-  let admin: LoggedIn
-  /** A name, which passkeys need, and one that a browser trusts without TLS. */
-  let url: string
+  let scene: AccountScene
   before(async () => {
-    browser = await openBrowser()
-    server = await startServer()
-    admin = await claimAdmin(server)
-    url = server.url.replace('127.0.0.1', 'localhost')
+    scene = await openAccountScene()
   })
-  after(async () => {
-    await browser.close()
-    await server[Symbol.asyncDispose]()
-  })
+  after(() => scene?.[Symbol.asyncDispose]())
 
   test('added, used to log in without a name, used as second factor, refused when its key is copied or nobody is verified', async () => {
-    await using at = await visit(browser, url)
+    await using at = await visit(scene.browser, scene.url)
     const { page } = at
     const { cdp, authenticatorId } = await addDevice(page)
-    const token = admin.accessToken
+    const token = scene.admin.accessToken
     const creation = await call(page, { route: '/v1/me/passkeys/options', token })
     assert.equal(creation.status, 200, JSON.stringify(creation.body))
     const credential = await createIn(page, creation.body)
@@ -105,7 +70,7 @@ describeUnless(servicesMissing('chromium'), 'passkeys in a real browser', () => 
     assert.ok(kept)
     assert.deepEqual(
       [credentials.length, kept.isResidentCredential, kept.rpId, Buffer.from(kept.userHandle ?? '', 'base64').toString()],
-      [1, true, 'localhost', admin.subject],
+      [1, true, 'localhost', scene.admin.subject],
     )
 
     const question = await call(page, { route: '/v1/auth/passkey/options', body: {} })
@@ -113,11 +78,11 @@ describeUnless(servicesMissing('chromium'), 'passkeys in a real browser', () => 
     const login = await call(page, { route: '/v1/auth/passkey/verify', body: { credential: assertion } })
     assert.equal(login.status, 200, JSON.stringify(login.body))
     const claims = claimsOf(String(login.body['access_token']))
-    assert.deepEqual([claims['sub'], (claims['amr'] as string[]).includes('mfa')], [admin.subject, true])
+    assert.deepEqual([claims['sub'], (claims['amr'] as string[]).includes('mfa')], [scene.admin.subject, true])
     const replay = await call(page, { route: '/v1/auth/passkey/verify', body: { credential: assertion } })
     assert.equal(replay.status, 401)
 
-    const { username, password } = admin
+    const { username, password } = scene.admin
     const half = await call(page, { route: '/v1/auth/login', body: { username, password } })
     const { mfa_token: mfaToken, methods } = half.body
     assert.deepEqual(methods, ['passkey', 'recovery_code'])
@@ -135,7 +100,7 @@ describeUnless(servicesMissing('chromium'), 'passkeys in a real browser', () => 
       return (await call(page, { route: '/v1/auth/passkey/verify', body: { credential: await getIn(page, body) } })).status
     }
     assert.equal(await logIn(), 401)
-    await server.logged((record) => record['event'] === 'authn_login_fail' && /counter/.test(String(record['reason'])))
+    await scene.server.logged((record) => record['event'] === 'authn_login_fail' && /counter/.test(String(record['reason'])))
 
     // The browser itself refuses where nobody is verified: it was asked for that.
     await copy.cdp.send('WebAuthn.setUserVerified', { authenticatorId: copy.authenticatorId, isUserVerified: false })
@@ -143,7 +108,7 @@ describeUnless(servicesMissing('chromium'), 'passkeys in a real browser', () => 
   })
 
   test('attack: a page of another name cannot ask for our passkeys, and options for a name that is not its own make none', async () => {
-    await using at = await visit(browser, server.url)
+    await using at = await visit(scene.browser, scene.server.url)
     const { page } = at
     await addDevice(page)
     const refused = await call(page, { route: '/v1/auth/passkey/options', body: {} })

@@ -3,55 +3,28 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 
-import { claimAdmin, type LoggedIn } from '../support/accounts.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
-import { startServer, type TestServer } from '../support/server.ts'
-import { openBrowser, visit } from './browser.ts'
-
-interface Got {
-  readonly status: number
-  readonly body: Readonly<Record<string, unknown>>
-}
-
-/** As a script of the page would call. */
-const callIn = async (page: Page, url: string, body: unknown, accessToken = ''): Promise<Got> =>
-  page.evaluate(
-    async ({ url: target, text, token }) => {
-      const headers = { 'content-type': 'application/json', ...(token === '' ? {} : { authorization: `Bearer ${token}` }) }
-      const answer = await fetch(target, { method: 'POST', credentials: 'include', headers, body: text })
-      return { status: answer.status, body: answer.status === 204 ? {} : ((await answer.json()) as Record<string, unknown>) }
-    },
-    { url, text: JSON.stringify(body), token: accessToken },
-  )
+import { type AccountScene, call, type Got, openAccountScene } from './account-scene.ts'
+import { visit } from './browser.ts'
 
 const sessionCookies = async (page: Page) => (await page.context().cookies()).filter(({ name }) => name === '__Host-filmgate_session')
 
 describeUnless(servicesMissing('chromium'), 'a session in a real browser', () => {
-  let browser: Browser
-  let server: TestServer
-  let admin: LoggedIn
-  /** A name under which the browser keeps secure cookies without TLS. */
-  let url: string
+  let scene: AccountScene
   before(async () => {
-    browser = await openBrowser()
-    server = await startServer()
-    admin = await claimAdmin(server)
-    url = server.url.replace('127.0.0.1', 'localhost')
+    scene = await openAccountScene()
   })
-  after(async () => {
-    await browser.close()
-    await server[Symbol.asyncDispose]()
-  })
+  after(() => scene?.[Symbol.asyncDispose]())
 
   const logInIn = async (page: Page): Promise<Got> => {
-    const { username, password } = admin
-    return callIn(page, '/v1/auth/login', { username, password, browser: true })
+    const { username, password } = scene.admin
+    return call(page, { route: '/v1/auth/login', body: { username, password, browser: true } })
   }
 
   test('log in, refresh by the cookie after a reload, log out: no script ever sees the refresh token', async () => {
-    await using at = await visit(browser, url)
+    await using at = await visit(scene.browser, scene.url)
     const { page } = at
     const login = await logInIn(page)
     assert.equal(login.status, 200, JSON.stringify(login.body))
@@ -64,15 +37,15 @@ describeUnless(servicesMissing('chromium'), 'a session in a real browser', () =>
     )
     assert.equal(await page.evaluate('document.cookie'), '')
     await page.reload()
-    const next = await callIn(page, '/v1/auth/refresh', {})
+    const next = await call(page, { route: '/v1/auth/refresh', body: {} })
     assert.equal(next.status, 200, JSON.stringify(next.body))
     const [rotated] = await sessionCookies(page)
     assert.notEqual(rotated?.value, cookie?.value)
     const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage].map((store) => Object.entries(store))))
     assert.ok(!stored.includes('fgr_') && !stored.includes('eyJ'))
-    assert.equal((await callIn(page, '/v1/auth/logout', {})).status, 204)
+    assert.equal((await call(page, { route: '/v1/auth/logout', body: {} })).status, 204)
     assert.deepEqual(await sessionCookies(page), [])
-    assert.equal((await callIn(page, '/v1/auth/refresh', {})).status, 401)
+    assert.equal((await call(page, { route: '/v1/auth/refresh', body: {} })).status, 401)
   })
 
   test('attack: a page on another port of the same host, whose requests carry the cookie, and one of another site', async () => {
@@ -82,7 +55,7 @@ describeUnless(servicesMissing('chromium'), 'a session in a real browser', () =>
     await new Promise<void>((listening) => void evil.listen(0, '127.0.0.1', listening))
     const { port } = evil.address() as AddressInfo
     try {
-      await using at = await visit(browser, url)
+      await using at = await visit(scene.browser, scene.url)
       const { page } = at
       assert.equal((await logInIn(page)).status, 200)
       const [cookie] = await sessionCookies(page)
@@ -91,13 +64,15 @@ describeUnless(servicesMissing('chromium'), 'a session in a real browser', () =>
       for (const origin of [`http://localhost:${port}`, `http://127.0.0.1:${port}`]) {
         await other.goto(origin)
         for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded'])
-          for (const route of ['refresh', 'logout']) await attack(other, `${url}/v1/auth/${route}`, type)
+          for (const route of ['refresh', 'logout']) await attack(other, `${scene.url}/v1/auth/${route}`, type)
       }
       await other.close()
       const [kept] = await sessionCookies(page)
       assert.equal(kept?.value, cookie?.value, 'neither rotated nor cleared')
-      assert.equal((await callIn(page, '/v1/auth/refresh', {})).status, 200)
-      const reached = server.log().filter(({ path, status }) => /refresh|logout/.test(String(path)) && [403, 415].includes(Number(status)))
+      assert.equal((await call(page, { route: '/v1/auth/refresh', body: {} })).status, 200)
+      const reached = scene.server
+        .log()
+        .filter(({ path, status }) => /refresh|logout/.test(String(path)) && [403, 415].includes(Number(status)))
       assert.ok(reached.length >= 8, 'the requests that need no leave did reach the server, and were refused')
     } finally {
       evil.closeAllConnections()

@@ -62,5 +62,5 @@ export const tamper = async (kind: DatabaseKind, place: Place, sql: string): Pro
 export const accountSql = (username: string): string =>
   `insert into account (id, username, role, created_at, updated_at) values ('u-${username}', '${username}', 'admin', 1, 1)`
 
-export const forgedRow = (seq: number, mac = 'A'.repeat(43)): string =>
+export const forgedRow = (seq: number | string, mac = 'A'.repeat(43)): string =>
   `insert into audit (seq, at, actor, action, target, details, mac) values (${seq}, 1, 'ub', 'user.create', 'x', '{}', '${mac}')`

@@ -1,3 +1,5 @@
+import { sql } from 'kysely'
+
 import type { Database } from '../../db/open.ts'
 import { template } from '../../db/unit.ts'
 import { type AuditRow, type Head, isOurHead, type Link, macMatches, macOf, root } from './chain.ts'
@@ -33,8 +35,7 @@ const pageRows = 1000
  * key's label `audit`. `expected`: a link of an earlier verification, without which nobody can see that the database as a whole is an older one.
  */
 export const verifyTrail = async (reader: Database['reader'], key: Buffer, expected?: Link): Promise<Verification> => {
-  const ends = await readEnds(reader)
-  const { head, newest } = ends
+  const { head, oldest, behind, hasHistory } = await readEnds(reader)
   const walk = createWalk(key, expected)
   const broken = (seq: number, kind: Break['kind'], detail: string): Verification => ({
     holds: false,
@@ -42,18 +43,20 @@ export const verifyTrail = async (reader: Database['reader'], key: Buffer, expec
     broken: { seq, kind, detail },
   })
   if (head === undefined) return broken(0, 'head', 'the row of audit_head is gone')
-  for await (const page of pagesUpTo(reader, Math.max(head.seq, newest))) {
+  if (oldest !== undefined && oldest < 1) return broken(oldest, 'added', 'it stands before the first row')
+  for await (const page of pagesUpTo(reader, head.seq)) {
     for (const row of page) {
-      const found = row.seq > head.seq ? beyondHead(row.seq, head) : walk.step(row)
+      const found = walk.step(row)
       if (found) return broken(found.seq, found.kind, found.detail)
     }
   }
   const { seq, mac } = walk.last()
   if (seq < head.seq) return broken(seq + 1, 'missing', `${spanned(seq + 1, head.seq)} gone from the end: the head is row ${head.seq}`)
   if (!macMatches(mac, head.mac)) return broken(head.seq, 'head', `the head has another MAC than row ${head.seq}`)
-  if (head.seq === 0 && ends.hasHistory)
+  if (behind !== undefined) return broken(behind, 'added', `it stands behind the head, which is row ${head.seq}`)
+  if (head.seq === 0 && hasHistory)
     return broken(1, 'empty', 'the trail is empty, but there are accounts: none was ever made without a row')
-  if (!isOurHead(key, head, ends.hasHistory))
+  if (!isOurHead(key, head, hasHistory))
     return broken(head.seq, 'head', `row ${head.seq} was made the head by somebody who has not the key: rows behind it may be gone`)
   if (expected !== undefined && expected.seq > head.seq)
     return broken(
@@ -63,12 +66,6 @@ export const verifyTrail = async (reader: Database['reader'], key: Buffer, expec
     )
   return { holds: true, rows: walk.rows(), head: { seq, mac } }
 }
-
-const beyondHead = (seq: number, head: Link): Break => ({
-  seq,
-  kind: 'added',
-  detail: `it stands behind the head, which is row ${head.seq}`,
-})
 
 const spanned = (from: number, to: number): string => (from === to ? `row ${from} is` : `rows ${from} to ${to} are`)
 
@@ -82,7 +79,6 @@ const createWalk = (key: Buffer, expected: Link | undefined) => {
         const detail = `${spanned(last.seq + 1, row.seq - 1)} gone: row ${row.seq} follows ${last.seq === 0 ? 'the beginning' : `row ${last.seq}`}`
         return { seq: last.seq + 1, kind: 'missing', detail }
       }
-      if (row.seq < 1) return { seq: row.seq, kind: 'added', detail: 'it stands before the first row' }
       if (!macMatches(row.mac, macOf(key, last.mac, row))) {
         const other = row.seq === 1 ? ', or the key is not the one that the trail was made with' : ''
         return { seq: row.seq, kind: 'changed', detail: `it is not what was written there${other}` }
@@ -108,29 +104,41 @@ type StoredRow = AuditRow & { readonly mac: string }
 const readEnds = async (db: Database['reader']) => {
   const [row] = await db
     .selectNoFrom((e) => [
-      e.selectFrom('audit_head').select('seq').as('seq'),
+      e.selectFrom('audit_head').select(asText('seq').as('seq')).as('seq'),
       e.selectFrom('audit_head').select('mac').as('mac'),
       e.selectFrom('audit_head').select('seal').as('seal'),
-      e
-        .selectFrom('audit')
-        .select((f) => f.fn.max('seq').as('newest'))
-        .as('newest'),
+      e.selectFrom('audit').select(asText('min(seq)').as('seq')).as('oldest'),
+      e.selectFrom('audit').select(asText('min(seq)').as('seq')).where('seq', '>', e.selectFrom('audit_head').select('seq')).as('behind'),
       e.selectFrom('account').select('id').limit(1).as('account'),
     ])
     .execute()
-  const { seq = null, mac = null, seal = null, newest = null, account = null } = row ?? {}
-  const head: Head | undefined = seq === null || mac === null || seal === null ? undefined : { seq, mac, seal }
-  return { head, newest: newest ?? 0, hasHistory: account !== null }
+  const { seq = null, mac = null, seal = null, oldest = null, behind = null, account = null } = row ?? {}
+  const head: Head | undefined = seq === null || mac === null || seal === null ? undefined : { seq: Number(seq), mac, seal }
+  return { head, oldest: numberOf(oldest), behind: numberOf(behind), hasHistory: account !== null }
 }
+
+/** A number may be more than JavaScript has: SQLite's driver would refuse to read it, PostgreSQL's would give another one. */
+const asText = (number: 'seq' | 'min(seq)') => sql<string>`cast(${sql.raw(number)} as text)`
+
+const numberOf = (text: string | null): number | undefined => (text === null ? undefined : Number(text))
 
 const pagesUpTo = async function* (db: Database['reader'], until: number): AsyncGenerator<readonly StoredRow[]> {
   const page = template<{ after: number; until: number; limit: number }>(['after', 'until', 'limit'], ({ after, until: upTo, limit }) =>
-    db.selectFrom('audit').selectAll().where('seq', '>', after).where('seq', '<=', upTo).orderBy('seq').limit(limit),
+    db
+      .selectFrom('audit')
+      .select(['seq', readableTime.as('at'), 'actor', 'action', 'target', 'details', 'request_id', 'client', 'mac'])
+      .where('seq', '>', after)
+      .where('seq', '<=', upTo)
+      .orderBy('seq')
+      .limit(limit),
   )
-  for (let after = Number.MIN_SAFE_INTEGER; ;) {
+  for (let after = 0; ;) {
     const { rows } = await db.executeQuery<StoredRow>(page({ after, until, limit: pageRows }))
     yield rows
     if (rows.length < pageRows) return
     after = rows.at(-1)?.seq ?? after
   }
 }
+
+/** Null, which no row was written with, where it is more than JavaScript has. */
+const readableTime = sql<number>`case when at between ${sql.lit(Number.MIN_SAFE_INTEGER)} and ${sql.lit(Number.MAX_SAFE_INTEGER)} then at end`

@@ -6,7 +6,7 @@ import { operatorKey } from '../src/serve/operator.ts'
 import { reloadWith } from './limits/reload.ts'
 import { addUser, bearer, claimAdmin, type LoggedIn } from './support/accounts.ts'
 import { type Answer, ask, assertProblem } from './support/attack.ts'
-import { fillTrail, keyOf, writeRows } from './support/audited.ts'
+import { fillTrail, keyOf, tamper, writeRows } from './support/audited.ts'
 import { runCommand } from './support/command.ts'
 import { databases, openAt, type Place } from './support/databases.ts'
 import { eventually } from './support/deadline.ts'
@@ -64,6 +64,9 @@ const readAll = async (server: TestServer, fields: Fields, query: string): Promi
 }
 
 const start = (place: Place, toml = raisedLimits): Promise<TestServer> => startServer({ dataDir: place.dataDir, env: place.env, toml })
+
+const written = (seq: number | bigint, at: number | bigint, details: string): string =>
+  `insert into audit (seq, at, actor, action, target, details, mac) values (${seq}, ${at}, 'ub', 'test.forged', 'x', '${details}', 'x')`
 
 for (const kind of databases) {
   describeUnless(kind.missing, `GET /v1/audit on ${kind.name}`, () => {
@@ -195,6 +198,39 @@ for (const kind of databases) {
       ]
       for (const [query, pointer] of queries)
         assertProblem(await read(server, admin.fields, query), { status: 400, code: 'validation_failed', pointer })
+    })
+
+    test('attack: rows that somebody wrote past the program keep nobody from reading the others', async () => {
+      await using place = await kind.place()
+      {
+        await using opened = await openAt(place)
+        await fillTrail(opened.database, keyOf(place), 5)
+      }
+      const shown = ['{"a":{"b":1}}', '{"a":[1]}', '[1]', '7', 'null', '{', ''].map((details, i) => written(1000 + i, i, details))
+      const [much, most] = [2n ** 53n + 1n, 2n ** 63n - 1n]
+      const hidden = [
+        written(much, 1, '{}'),
+        written(most, 1, '{}'),
+        written(-most, 1, '{}'),
+        written(2000, most, '{}'),
+        written(2001, -most, '{}'),
+      ]
+      await tamper(kind, place, [...shown, ...hidden, written(1500, 9e15, '{}')].join('; '))
+      await using server = await start(place)
+      const admin = await claimAdmin(server)
+      for (const limit of [1, 100]) {
+        const { items } = await readAll(server, admin.fields, `?limit=${limit}`)
+        for (let n = 1; n <= 5; n++) assert.ok(items.some(({ target }) => target === `row ${n}`))
+        const forged = items.filter(({ action }) => action === 'test.forged')
+        assert.deepEqual(
+          forged.map(({ seq }) => seq).toSorted((a, z) => a - z),
+          [1000, 1001, 1002, 1003, 1004, 1005, 1006, 1500],
+        )
+        for (const { seq, at, details } of forged)
+          assert.deepEqual(seq === 1500 ? at : details, seq === 1500 ? String(9e15) : { unreadable: true })
+      }
+      const listed = await runCommand(['audit', 'list', '--limit', '1000', '--json'], { dataDir: place.dataDir, env: place.env })
+      assert.equal(listed.code, 0, listed.stderr)
     })
 
     test('the configuration: what the trail does not know yet is recorded at a start and at a reload, without a value', async () => {

@@ -19,9 +19,13 @@ const timeText = (at: number): string => (Math.abs(at) <= 8.64e15 ? new Date(at)
 const parseDetails = (text: string): Entry['details'] => {
   try {
     const details: unknown = JSON.parse(text)
-    if (typeof details === 'object' && details !== null && !Array.isArray(details)) return details as Entry['details']
+    if (typeof details === 'object' && details !== null && !Array.isArray(details) && Object.values(details).every(isPlain))
+      return details as Entry['details']
   } catch {
-    // Told like any other that is no object.
+    // Told like any other that is none of ours.
   }
   return { unreadable: true }
 }
+
+/** Of all else the answer to somebody who reads the trail could not be made. */
+const isPlain = (value: unknown): boolean => typeof value !== 'object' || value === null

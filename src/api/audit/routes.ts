@@ -5,6 +5,7 @@ import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import type { Cursors } from '../../credentials/cursor.ts'
 import { foreignCursor, linkNext, readPage } from '../pages.ts'
+import { parseTimestamp } from '../timestamp.ts'
 import { listAuditDescription } from './descriptions.ts'
 import { toEntry } from './entry.ts'
 import type { AuditPlace, AuditRepository } from './repository.ts'
@@ -44,9 +45,8 @@ export const auditRoutes = (server: FastifyInstance, { audit, cursors, observe }
 /** The pattern of the schema lets a 31st of February through, which is no time. */
 const readTime = (text: string | undefined, name: string): number | undefined => {
   if (text === undefined) return undefined
-  const time = new Date(text)
-  const [day] = text.split('T', 1)
-  if (!Number.isNaN(time.getTime()) && time.toISOString().startsWith(`${day}T`)) return time.getTime()
+  const time = parseTimestamp(text)
+  if (time !== undefined) return time
   throw new Problem('validation_failed', {
     detail: 'The request is not valid.',
     errors: [{ pointer: `/query/${name}`, detail: 'is no day of the calendar' }],

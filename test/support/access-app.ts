@@ -17,7 +17,7 @@ import { createApiKey, formatApiKey, hashSecret } from '../../src/credentials/ap
 import { createAccountId, createSessionId } from '../../src/credentials/ids.ts'
 import { openMasterKey } from '../../src/credentials/master-key.ts'
 import { createVoterIds } from '../../src/credentials/voter-id.ts'
-import { openDatabase } from '../../src/db/open.ts'
+import { type Database, openDatabase } from '../../src/db/open.ts'
 import type { Outcome } from '../../src/db/unit.ts'
 import { createLog, createMemoryStore } from '../../src/layers/index.ts'
 import { openAccounts } from '../../src/serve/accounts.ts'
@@ -32,13 +32,18 @@ export interface Member {
   readonly bearer: string
 }
 
-/** Both listeners in this process, with what it takes to make callers of every kind. Limits are counted and never met. */
-export const openAccessApp = async () => {
+export type AccessApp = Awaited<ReturnType<typeof openAccessApp>>
+
+/**
+ * Both listeners in this process, with what it takes to make callers of every kind. Limits are counted and never met. Left out, the database is
+ * a SQLite file of its own; one that is given stays open.
+ */
+export const openAccessApp = async (given?: Database) => {
   const folder = mkdtempSync(join(tmpdir(), 'filmgate-access-'))
   writeFileSync(join(folder, 'security.txt'), 'Contact: mailto:security@example.org\nExpires: 2999-12-31T23:59:59Z\n')
   const lines: string[] = []
   const sink = { write: (line: string) => void lines.push(line), flush: () => undefined }
-  const database = await openDatabase({ url: 'sqlite', dataDir: folder })
+  const database = given ?? (await openDatabase({ url: 'sqlite', dataDir: folder }))
   const films = createFilmRepository(database, clock)
   const log = createLog({ sink, clock, level: 'trace', format: 'json' })
   const config = configOf(folder)
@@ -72,7 +77,7 @@ export const openAccessApp = async () => {
       await app.server.close()
       await ops.close()
       await accounts.close()
-      await database.close()
+      if (given === undefined) await database.close()
       rmSync(folder, { recursive: true })
     },
   }

@@ -30,8 +30,8 @@ const keysKeptMs = 90 * 24 * 60 * 60_000
 const batchRows = 500
 
 /**
- * Old sessions with their tokens, half-done logins, answered challenges, claim codes, and API keys that ended long ago. Used refresh tokens of a session that lives stay as
- * long as it does: that one of them comes again is how a theft is seen.
+ * Old sessions with their tokens, half-done logins, answered challenges, claim codes, and API keys that ended long ago. Used refresh tokens
+ * of a session that lives stay as long as it does: that one of them comes again is how a theft is seen.
  */
 export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOptions): Sweep => {
   const deletions = compileDeletions(database.reader)
@@ -50,7 +50,11 @@ export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOpti
     const now = epochMs()
     const moments = { now, idle: now - idleMs, kept: now - keptMs, keysKept: now - keysKeptMs }
     let all = 0
-    for (const deletion of deletions) all += await deleteAll(deletion, moments)
+    for (const deletion of deletions) {
+      // The store may close next.
+      if (isClosed) break
+      all += await deleteAll(deletion, moments)
+    }
     return all
   }
   const schedule = (): void => {

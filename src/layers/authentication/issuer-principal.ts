@@ -1,7 +1,7 @@
 import { type Permission, permissionsOf, type Role, roles as allRoles } from '../../core/access.ts'
 import type { Principal } from '../../core/request.ts'
 import { externalSubject } from '../../credentials/ids.ts'
-import type { VerifiedClaims } from './issuer-token.ts'
+import { leewaySeconds, type VerifiedClaims } from './issuer-token.ts'
 
 /** Where the roles are, and what each of them is here. */
 export interface RoleMapping {
@@ -16,14 +16,20 @@ export interface RoleMapping {
  */
 export const principalOf = (claims: VerifiedClaims, issuer: RoleMapping, nowMs: number): Principal => {
   const role = roleOf(claims, issuer)
-  const authenticatedAt = Number(claims['auth_time'] ?? NaN) * 1000
+  const authenticatedAt = loginOf(claims, nowMs)
   return {
     subject: externalSubject(issuer.url, claims.sub),
     credential: `issuer:${issuer.url}`,
     permissions: role === undefined ? noPermissions : permissionsOf(role),
     ...(role === undefined ? {} : { role }),
-    ...(typeof claims['auth_time'] === 'number' && authenticatedAt > 0 && authenticatedAt <= nowMs ? { authenticatedAt } : {}),
+    ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
   }
+}
+
+/** Where the clock of an issuer is ahead, the login of this moment is yet to come, and would be none for as long as the token is remembered. */
+const loginOf = ({ auth_time: seconds }: VerifiedClaims, nowMs: number): number | undefined => {
+  if (typeof seconds !== 'number' || !(seconds > 0) || seconds * 1000 > nowMs + leewaySeconds * 1000) return undefined
+  return Math.min(seconds * 1000, nowMs)
 }
 
 const noPermissions: ReadonlySet<Permission> = new Set()

@@ -37,7 +37,7 @@ const parseObject = (segment: string): Readonly<Record<string, unknown>> => {
 export type VerifiedClaims = JWTPayload & { readonly sub: string; readonly exp: number }
 
 /** Clocks differ by seconds; whoever may choose the difference chooses how long a token lives. */
-const leewaySeconds = 30
+export const leewaySeconds = 30
 /** An issuer cannot take a token back here, so one that says it is good for longer is not taken at all. */
 const longestLifeSeconds = 24 * 3600
 

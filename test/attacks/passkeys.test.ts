@@ -59,7 +59,8 @@ for (const kind of databases) {
     test('passkeys that are synchronised have no counter, and say that their key may be copied', async () => {
       await using scene = await openFactorScene(kind)
       const authenticator = createAuthenticator({ origin, counts: false, isSynced: true })
-      await registered(scene.app, await scene.user(), authenticator)
+      const { who } = await registered(scene.app, await scene.user(), authenticator)
+      assert.deepEqual(claimsOf(who.accessToken)['amr'], ['pwd', 'swk', 'user', 'mfa'])
       for (let i = 0; i < 3; i++) {
         const session = loggedIn(ada, await logInWith(scene.app, authenticator))
         assert.deepEqual(claimsOf(session.accessToken)['amr'], ['swk', 'user', 'mfa'])

@@ -109,7 +109,8 @@ const createPasskeyChanges = (context: FactorContext) => {
       const { account, sessionId, state } = owner
       if (state.passkeys >= maxPasskeys) throw tooMany
       const { made, challenge } = await verify(request, owner, credential)
-      const passkey = { ...made, accountId: account.id, name, transports: transportsOf(credential) }
+      const { amr, ...key } = made
+      const passkey = { ...key, accountId: account.id, name, transports: transportsOf(credential) }
       const { codes, unit } = hasFactor(state) ? { codes: undefined, unit: [] } : freshCodes(context, account.id)
       await commit(request, owner, {
         action: 'passkey.add',
@@ -118,7 +119,7 @@ const createPasskeyChanges = (context: FactorContext) => {
           passkeys.spend(challenge),
           passkeys.add(passkey),
           factors.endTokens(account.id),
-          factors.raiseSession(sessionId, account.id, 'hwk user mfa'),
+          factors.raiseSession(sessionId, account.id, amr.join(' ')),
           ...unit,
         ],
         conflict: notAdded,

@@ -39,6 +39,7 @@ export interface NewCredential {
   /** COSE key, base64url. */
   readonly publicKey: string
   readonly counter: number
+  readonly amr: readonly string[]
 }
 
 /** Section 7.1. Undefined for a credential that is not what was asked for. */
@@ -66,16 +67,22 @@ export const verifyAttestation = async (
     })
     if (!verified || registrationInfo.credential.id !== response.id) return undefined
     const { id, publicKey, counter } = registrationInfo.credential
-    return { id, publicKey: Buffer.from(publicKey).toString('base64url'), counter }
+    return { id, publicKey: Buffer.from(publicKey).toString('base64url'), counter, amr: amrOf(registrationInfo.credentialDeviceType) }
   })
 }
 
 export interface UsedCredential {
   /** Above zero, and then always more, where the authenticator counts (section 6.1.1); for the caller to compare. */
   readonly counter: number
-  /** RFC 8176: the key is in hardware, or may be copied between devices; the user was there, and verified. */
   readonly amr: readonly string[]
 }
+
+/** RFC 8176: the key is in hardware, or may be copied between devices; the user was there, and verified. */
+const amrOf = (deviceType: 'singleDevice' | 'multiDevice'): readonly string[] => [
+  deviceType === 'multiDevice' ? 'swk' : 'hwk',
+  'user',
+  'mfa',
+]
 
 /** Section 7.2, but for the counter. Undefined for an assertion that proves nothing. */
 export const verifyAssertion = async (
@@ -98,7 +105,7 @@ export const verifyAssertion = async (
     })
     if (!verified) return undefined
     const { newCounter, credentialDeviceType } = authenticationInfo
-    return { counter: newCounter, amr: [credentialDeviceType === 'multiDevice' ? 'swk' : 'hwk', 'user', 'mfa'] }
+    return { counter: newCounter, amr: amrOf(credentialDeviceType) }
   })
 }
 

@@ -1,4 +1,5 @@
 import { maxKeys, type OwnedKey } from '../api/accounts/keys/api-keys.ts'
+import { formatNullable, formatTimestamp } from '../api/timestamp.ts'
 import { written } from '../api/written.ts'
 import { parseDuration } from '../config.ts'
 import { allPermissions, isPermission, type Permission, permissionsOf } from '../core/access.ts'
@@ -33,12 +34,10 @@ const shown = ({ id, owner, subject, name, permissions, createdAt, expiresAt, la
   owner: owner ?? subject,
   name,
   scopes: [...permissions],
-  createdAt: new Date(createdAt).toISOString(),
-  expiresAt: formatted(expiresAt),
-  lastUsedAt: formatted(lastUsedAt),
+  createdAt: formatTimestamp(createdAt),
+  expiresAt: formatNullable(expiresAt),
+  lastUsedAt: formatNullable(lastUsedAt),
 })
-
-const formatted = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString())
 
 export const keyAdd: Command = {
   name: 'key add',
@@ -66,7 +65,7 @@ ${allPermissions.slice(5).join(', ')}.`,
     const { id, secret } = createApiKey()
     const expiresAt = lifeMs === null ? null : open.epochMs() + lifeMs
     const key = { id, subject: account.id, name, secretHash: hashSecret(secret), permissions: new Set(scopes), expiresAt }
-    const details = { owner: account.id, name, scopes: scopes.join(' '), expires_at: formatted(expiresAt) }
+    const details = { owner: account.id, name, scopes: scopes.join(' '), expires_at: formatNullable(expiresAt) }
     const outcome = await open.changes.commit(open.keyStatements.add(key), [
       { ...byCli, action: 'key.create', target: `key:${id}`, details },
     ])
@@ -74,7 +73,7 @@ ${allPermissions.slice(5).join(', ')}.`,
       throw new Error(`${account.username} is disabled, or has ${maxKeys} keys already: revoke one that nobody uses`)
     written(outcome)
     const text = formatApiKey({ id, secret })
-    await (call.json ? printJson({ id, name, scopes, expiresAt: formatted(expiresAt), key: text }) : print(`${text}\n`))
+    await (call.json ? printJson({ id, name, scopes, expiresAt: formatNullable(expiresAt), key: text }) : print(`${text}\n`))
     if (!call.json) tell('That is the key. It is stored nowhere but there: keep it.\n')
     return 0
   },

@@ -1,6 +1,7 @@
 import { type AuditFilters, type AuditPlace, createAuditRepository } from '../api/audit/repository.ts'
 import { toEntry } from '../api/audit/entry.ts'
 import type { Entry } from '../api/audit/schema.ts'
+import { printable } from '../config/errors.ts'
 import { type Call, type Command, UsageError } from './command.ts'
 import { openAudited } from './open-audit.ts'
 import { isReaderGone, print, printJson, table } from './output.ts'
@@ -63,6 +64,7 @@ const readEntries = async (audit: ReturnType<typeof createAuditRepository>, filt
 
 const head = ['SEQ', 'AT', 'ACTOR', 'ACTION', 'TARGET', 'CLIENT', 'DETAILS']
 
+/** Rows that somebody wrote past the program may hold what a terminal obeys. */
 const row = ({ seq, at, actor, action, target, client, details }: Entry): string[] =>
   [
     String(seq),
@@ -75,7 +77,3 @@ const row = ({ seq, at, actor, action, target, client, details }: Entry): string
       .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
       .join(' '),
   ].map(printable)
-
-/** Rows that somebody wrote past the program may hold what a terminal obeys. */
-const printable = (text: string): string =>
-  text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)

@@ -1,8 +1,8 @@
 import { openSigningKeys } from '../api/accounts/signing/signing-keys.ts'
 import { createAuditTrail } from '../api/audit/trail.ts'
 import { agreeOnKey } from '../api/installation.ts'
-import type { Config } from '../config.ts'
-import { parseDuration } from '../config/duration.ts'
+import { formatTimestamp } from '../api/timestamp.ts'
+import { type Config, durationOf } from '../config.ts'
 import { systemClock as clock } from '../core/clock.ts'
 import { openMasterKey } from '../credentials/master-key.ts'
 import { openDatabase } from '../db/open.ts'
@@ -27,7 +27,7 @@ token.`,
   run: async ({ json, options, loadConfig }) => {
     const withdrawOld = options['withdraw'] === true
     const { kid, activeAt } = await rotate(loadConfig(), { now: options['now'] === true, withdrawOld })
-    const signsFrom = new Date(activeAt).toISOString()
+    const signsFrom = formatTimestamp(activeAt)
     await (json
       ? printJson({ kid, signs_from: signsFrom, withdrawn: withdrawOld })
       : print(`The key ${kid} signs from ${signsFrom} on.${withdrawOld ? ' All others were taken back.' : ''}\n`))
@@ -51,7 +51,7 @@ const rotate = async (config: Config, { now, withdrawOld }: { now: boolean; with
       // Nothing is signed here.
       issuer: '',
       audience: '',
-      ttlMs: parseDuration(config.auth.accessTokenTtl) ?? 0,
+      ttlMs: durationOf(config.auth.accessTokenTtl),
     })
     try {
       return await keys.rotate({ actor: 'cli', now, withdrawOld })

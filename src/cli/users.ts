@@ -1,6 +1,7 @@
 import { usernameMistake } from '../api/accounts/users/usernames.ts'
 import type { Account } from '../api/accounts/accounts.ts'
 import type { UserChange } from '../api/accounts/users/user-changes.ts'
+import { formatNullable, formatTimestamp } from '../api/timestamp.ts'
 import type { Config } from '../config.ts'
 import { isRole, type Role, roles } from '../core/access.ts'
 import { type Call, type Command, UsageError } from './command.ts'
@@ -67,8 +68,8 @@ const shown = ({ id, username, role, disabledAt, createdAt, lastLoginAt }: Accou
   role,
   disabled: disabledAt !== null,
   secondFactor,
-  createdAt: new Date(createdAt).toISOString(),
-  lastLoginAt: lastLoginAt === null ? null : new Date(lastLoginAt).toISOString(),
+  createdAt: formatTimestamp(createdAt),
+  lastLoginAt: formatNullable(lastLoginAt),
 })
 
 export const userRole: Command = {

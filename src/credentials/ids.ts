@@ -12,7 +12,7 @@ export const base32 = (bytes: Buffer, letters: number): string => {
   return text
 }
 
-/** The subject of an account: `u` and 100 random bits. No username ever begins so and is as long, and none is used again. */
+/** The subject of an account: `u` and 100 random bits, none of which is used again. */
 export const createAccountId = (): string => `u${base32(randomBytes(14), 20)}`
 
 /** The subject of somebody whom another issuer knows: `x` and 120 bits of SHA-256 of both names, which no other pair of names shares. */

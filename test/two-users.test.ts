@@ -6,7 +6,7 @@ import { type Permission, permissionsOf } from '../src/core/access.ts'
 import { systemClock as clock } from '../src/core/clock.ts'
 import { createAccountId } from '../src/credentials/ids.ts'
 import { type AccessApp, openAccessApp } from './support/access-app.ts'
-import { goodPassword, send } from './support/accounts.ts'
+import { goodPassword, otherPassword, send } from './support/accounts.ts'
 import { type Answer, ask, assertProblem, assertSafe } from './support/attack.ts'
 import { type DatabaseKind, databases, type OpenDatabase } from './support/databases.ts'
 import { operationsOf, readDocument } from './support/openapi.ts'
@@ -247,7 +247,7 @@ const suite = (kind: DatabaseKind): void => {
     for (const name of ['subject', 'user_id', 'account', 'id'])
       for (const target of ['/v1/keys', '/v1/auth/sessions', '/v1/me'])
         assertProblem(await ask(at.api, { target: `${target}?${name}=${subject}`, fields }), { status: 400, code: 'validation_failed' })
-    const password = { current_password: goodPassword, new_password: 'eleven herons by the old weir' }
+    const password = { current_password: goodPassword, new_password: otherPassword }
     for (const name of ['id', 'subject', 'user_id', 'owner', 'account_id']) {
       const refused = { status: 400, code: 'validation_failed', pointer: `/${name}` }
       const key = { name: 'x', scopes: ['films:read'], [name]: subject }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { type AccountServer, addUser, listSessions, logIn, openAccountServer, send, tryLogin, tryRefresh } from '../support/accounts.ts'
+import { type AccountServer, openAccountServer } from '../support/account-server.ts'
+import { addUser, listSessions, logIn, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { ask, assertLogged, assertProblem } from '../support/attack.ts'
 import { databases } from '../support/databases.ts'
 import { raisedLimits } from '../support/server.ts'

@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import {
-  type AccountServer,
-  addUser,
-  goodPassword,
-  type LoggedIn,
-  logIn,
-  openAccountServer,
-  refresh,
-  send,
-  tryLogin,
-  tryRefresh,
-} from '../support/accounts.ts'
+import { type AccountServer, openAccountServer } from '../support/account-server.ts'
+import { addUser, goodPassword, type LoggedIn, logIn, otherPassword, refresh, send, tryLogin, tryRefresh } from '../support/accounts.ts'
 import { type Answer, ask, assertProblem } from '../support/attack.ts'
 import { type DatabaseKind, databases } from '../support/databases.ts'
 import { makeKey } from '../support/keys.ts'
 import { assertDescribed, readDocument } from '../support/openapi.ts'
 import { describeUnless } from '../support/services.ts'
-
-const otherPassword = 'eleven herons by the old weir'
 
 const suite = (kind: DatabaseKind): void => {
   let at: AccountServer

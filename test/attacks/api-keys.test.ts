@@ -3,17 +3,8 @@ import { after, before, test } from 'node:test'
 
 import { permissionsOf, roles } from '../../src/core/access.ts'
 import { createApiKey, formatApiKey, parseApiKey } from '../../src/credentials/api-key.ts'
-import {
-  type AccountServer,
-  addUser,
-  bearer,
-  goodPassword,
-  type LoggedIn,
-  logIn,
-  openAccountServer,
-  refresh,
-  send,
-} from '../support/accounts.ts'
+import { type AccountServer, openAccountServer } from '../support/account-server.ts'
+import { addUser, bearer, goodPassword, type LoggedIn, logIn, otherPassword, refresh, send } from '../support/accounts.ts'
 import { type Answer, ask, assertProblem, assertQuietLog } from '../support/attack.ts'
 import { type DatabaseKind, databases } from '../support/databases.ts'
 import { type MadeKey, makeKey } from '../support/keys.ts'
@@ -103,7 +94,7 @@ const suite = (kind: DatabaseKind): void => {
       ['GET', '/v1/me'],
       ['PATCH', '/v1/me', { username: 'taken-over' }],
       ['DELETE', '/v1/me'],
-      ['PUT', '/v1/me/password', { current_password: goodPassword, new_password: 'eleven herons by the old weir' }],
+      ['PUT', '/v1/me/password', { current_password: goodPassword, new_password: otherPassword }],
       ['GET', '/v1/keys'],
       ['POST', '/v1/keys', { name: 'x', scopes: ['films:read'] }],
       ['GET', '/v1/auth/sessions'],

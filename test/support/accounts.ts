@@ -4,13 +4,13 @@ import { join } from 'node:path'
 
 import type { Role } from '../../src/core/access.ts'
 import { type Answer, type Ask, ask } from './attack.ts'
-import type { DatabaseKind, Place } from './databases.ts'
-import { raisedLimits, startServer, type TestServer } from './server.ts'
+import type { TestServer } from './server.ts'
 
 type Reached = Pick<TestServer, 'port'>
 
 /** Long enough, and in no list. */
 export const goodPassword = 'seven kestrels over the marsh'
+export const otherPassword = 'eleven herons by the old weir'
 
 export interface Credentials {
   readonly username: string
@@ -53,33 +53,6 @@ export const claimCode = ({ dataDir }: Pick<TestServer, 'dataDir'>): string => r
 export const claimAdmin = async (server: Pick<TestServer, 'port' | 'dataDir'>, username = 'ada'): Promise<LoggedIn> => {
   const credentials = { username, password: goodPassword }
   return loggedIn(credentials, await send(server, 'POST', '/v1/auth/claim', { code: claimCode(server), ...credentials }))
-}
-
-export interface AccountServer extends AsyncDisposable {
-  readonly place: Place
-  readonly server: TestServer
-  /** The first one, logged in just now. */
-  readonly admin: LoggedIn
-}
-
-export interface AccountServerOptions {
-  readonly toml?: string
-  /** While nobody has an account yet. */
-  readonly beforeClaim?: (server: TestServer) => Promise<void>
-}
-
-/** The program on a place of its own, which goes with it, and its first admin. */
-export const openAccountServer = async (
-  kind: Pick<DatabaseKind, 'place'>,
-  { toml = raisedLimits, beforeClaim }: AccountServerOptions = {},
-): Promise<AccountServer> => {
-  await using opened = new AsyncDisposableStack()
-  const place = opened.use(await kind.place())
-  const server = opened.use(await startServer({ toml, env: place.env, dataDir: place.dataDir }))
-  await beforeClaim?.(server)
-  const admin = await claimAdmin(server)
-  const kept = opened.move()
-  return { place, server, admin, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 /** Adds an account as an admin, and logs in to it. */

@@ -1,13 +1,9 @@
 import { openSigningKeys } from '../api/accounts/signing/signing-keys.ts'
-import { createAuditTrail } from '../api/audit/trail.ts'
-import { agreeOnKey } from '../api/installation.ts'
 import { formatTimestamp } from '../api/timestamp.ts'
 import { type Config, durationOf } from '../config.ts'
 import { systemClock as clock } from '../core/clock.ts'
-import { openMasterKey } from '../credentials/master-key.ts'
-import { openDatabase } from '../db/open.ts'
-import { openDataDir } from '../serve/data-folder.ts'
 import type { Command } from './command.ts'
+import { openInstallation } from './open-installation.ts'
 import { print, printJson } from './output.ts'
 
 export const keyRotate: Command = {
@@ -36,29 +32,21 @@ token.`,
 }
 
 const rotate = async (config: Config, { now, withdrawOld }: { now: boolean; withdrawOld: boolean }) => {
-  const { url } = config.database
-  const dataDir = openDataDir(config)
-  const masterKey = openMasterKey(dataDir, config.secrets.key)
-  const database = await openDatabase({ url, dataDir })
+  await using installation = await openInstallation(config)
+  const { database, masterKey, trail } = installation
+  const keys = await openSigningKeys({
+    database,
+    clock,
+    trail,
+    sealingKey: masterKey.derive('sealing'),
+    // Nothing is signed here.
+    issuer: '',
+    audience: '',
+    ttlMs: durationOf(config.auth.accessTokenTtl),
+  })
   try {
-    // With another master key the servers could not open what is made here.
-    if (url !== 'sqlite') await agreeOnKey(database, masterKey, url)
-    const keys = await openSigningKeys({
-      database,
-      clock,
-      trail: createAuditTrail(database, clock.epochMs, masterKey.derive('audit')),
-      sealingKey: masterKey.derive('sealing'),
-      // Nothing is signed here.
-      issuer: '',
-      audience: '',
-      ttlMs: durationOf(config.auth.accessTokenTtl),
-    })
-    try {
-      return await keys.rotate({ actor: 'cli', now, withdrawOld })
-    } finally {
-      keys.close()
-    }
+    return await keys.rotate({ actor: 'cli', now, withdrawOld })
   } finally {
-    await database.close()
+    keys.close()
   }
 }

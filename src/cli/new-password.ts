@@ -23,7 +23,8 @@ export const readPasswordHash = async ({ auth, server }: Config, username: strin
   const passwords = createPasswords({
     gate: new HashGate({ atOnce: 1 }),
     commonPasswords: createCommonPasswords(),
-    words: wordsOf(auth.issuer, server.publicUrl),
+    // An issuer that is not named is named by the id of the installation, of which no words are made.
+    words: wordsOf(auth.issuer.replace('<installation id>', ''), server.publicUrl),
   })
   const mistake = await passwords.mistake(password, '', { username })
   if (mistake !== undefined) throw new Error(`the password ${mistake.detail}`)

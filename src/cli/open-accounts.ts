@@ -10,14 +10,10 @@ import { createFactorRepository, createFactorStatements } from '../api/accounts/
 import type { Factors } from '../api/accounts/parts.ts'
 import { createSessionStatements } from '../api/accounts/sessions/session-statements.ts'
 import { type By, createUserChanges, type Refused, type UserChanges } from '../api/accounts/users/user-changes.ts'
-import { createAuditTrail } from '../api/audit/trail.ts'
-import { agreeOnKey } from '../api/installation.ts'
 import type { Config } from '../config.ts'
 import { systemClock } from '../core/clock.ts'
-import { openMasterKey } from '../credentials/master-key.ts'
-import { openDatabase } from '../db/open.ts'
 import { sessionTimes } from '../serve/accounts.ts'
-import { openDataDir } from '../serve/data-folder.ts'
+import { openInstallation } from './open-installation.ts'
 
 /** The accounts of an installation, beside a server that may be running: it hears of each change within a second. */
 export interface OpenAccounts extends AsyncDisposable {
@@ -35,41 +31,31 @@ export const byCli: By = { actor: 'cli' }
 
 export const openAccounts = async (config: Config): Promise<OpenAccounts> => {
   const { epochMs } = systemClock
-  const dataDir = openDataDir(config)
-  const masterKey = openMasterKey(dataDir, config.secrets.key)
-  const { url } = config.database
-  const database = await openDatabase({ url, dataDir })
-  try {
-    // With another key the audit trail would go on with links that no server takes for its own.
-    if (url !== 'sqlite') await agreeOnKey(database, masterKey, url)
-    const accounts = createAccountRepository(database)
-    const changes = createAccountChanges(database.channel, createAuditTrail(database, epochMs, masterKey.derive('audit')))
-    const keyStatements = createApiKeyStatements(database, epochMs)
-    const keys = createApiKeyRepository(database, epochMs)
-    const sessions = createSessionStatements(database, sessionTimes(config, epochMs))
-    const factors = createFactorStatements(database, epochMs)
-    const users = createUserChanges({
-      accounts,
-      changes,
-      keys,
-      keyStatements,
-      statements: createAccountStatements(database, epochMs),
-      endSessions: (id) => sessions.endAll(id),
-      removeFactors: (id) => factors.removeAll(id),
-    })
-    return {
-      accounts,
-      changes,
-      keyStatements,
-      users,
-      epochMs,
-      factors: createFactorRepository(database),
-      keys,
-      [Symbol.asyncDispose]: () => database.close(),
-    }
-  } catch (error) {
-    await database.close()
-    throw error
+  const { database, trail, [Symbol.asyncDispose]: close } = await openInstallation(config)
+  const accounts = createAccountRepository(database)
+  const changes = createAccountChanges(database.channel, trail)
+  const keyStatements = createApiKeyStatements(database, epochMs)
+  const keys = createApiKeyRepository(database, epochMs)
+  const sessions = createSessionStatements(database, sessionTimes(config, epochMs))
+  const factors = createFactorStatements(database, epochMs)
+  const users = createUserChanges({
+    accounts,
+    changes,
+    keys,
+    keyStatements,
+    statements: createAccountStatements(database, epochMs),
+    endSessions: (id) => sessions.endAll(id),
+    removeFactors: (id) => factors.removeAll(id),
+  })
+  return {
+    accounts,
+    changes,
+    keyStatements,
+    users,
+    epochMs,
+    factors: createFactorRepository(database),
+    keys,
+    [Symbol.asyncDispose]: close,
   }
 }
 

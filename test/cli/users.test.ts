@@ -46,6 +46,8 @@ const suite = (kind: DatabaseKind): void => {
     const [row] = await place.query(`select actor, action, target, details, client from audit order by seq limit 1`)
     const details = JSON.stringify({ username: 'ada', role: 'admin' })
     assert.deepEqual(row, { actor: 'cli', action: 'user.create', target: added.id, details, client: null })
+    // No word about this server: the default of auth.issuer is named by the id of the installation, and not by that word.
+    good(await filmgate('user add heidi --role viewer --password-stdin', 'installations'))
   })
 
   test('what it changes takes effect in a server that is running: starter key, role, password, disable, remove, keys', async () => {

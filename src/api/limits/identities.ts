@@ -26,6 +26,6 @@ export const parseIdentity = (text: string): Identity | undefined => {
 const between = ' @'
 
 /** What a client failed at for one account. No prefix holds a blank, so it is nobody else. */
-export const guessesOf = (clientPrefix: string, username: string): Identity => ({ id: `${clientPrefix}${between}${username}` })
+export const guessesOf = (prefix: string, username: string): Identity => ({ id: `${prefix}${between}${username}` })
 
 export const areGuesses = ({ id }: Identity): boolean => id.includes(between)

@@ -13,7 +13,7 @@ import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
-import { createListener, type Listener } from './listener.ts'
+import { type Certificates, createListener, type Listener } from './listener.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
@@ -31,6 +31,7 @@ interface SharedOptions {
 }
 
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
+  readonly certificates: Certificates | undefined
   readonly limiterStore: layers.LimiterStore
   readonly protections: Protections
   readonly accounts: AccountRoutesOptions

@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance, type FastifyRequest } from 'fastify'
 
 import type { Config } from './config.ts'
 import type { Clock } from './core/clock.ts'
@@ -20,6 +20,14 @@ export interface ListenerOptions {
   readonly onUntrustedProxy?: () => void
   /** Names that this listener answers to besides loopback. */
   readonly hosts: readonly string[]
+  /** Plain HTTP without it. */
+  readonly certificates?: Certificates | undefined
+}
+
+/** Where TLS comes from, as a listener sees it. */
+export interface Certificates {
+  readonly material: layers.TlsMaterial
+  readonly isPublic: boolean
 }
 
 export interface Listener {
@@ -33,9 +41,6 @@ export interface Listener {
   readonly messageChecks: layers.MessageChecksOptions
 }
 
-/** TLS in process is not there yet: no HSTS, no upgrade-insecure-requests. */
-const headerOptions: layers.SecurityHeadersOptions = { tls: false }
-
 /** A Fastify server with a strict transport, and what the first layers on it need: what the API and the ops listener have in common. */
 export const createListener = (options: ListenerOptions): Listener => {
   const { config, clock, observe, trustedProxies, onUntrustedProxy } = options
@@ -43,12 +48,7 @@ export const createListener = (options: ListenerOptions): Listener => {
   const isTrusted = (request: IncomingMessage): boolean => addresses.isTrusted(request.socket)
   const genReqId = layers.createRequestIds(isTrusted)
   const sockets = createSockets(options, addresses)
-  const server: FastifyInstance = Fastify({
-    ...layers.transportOptions(config.server, layers.createSecuredResponse(headerOptions)),
-    ajv: layers.ajvOptions,
-    genReqId,
-    clientErrorHandler: sockets.onClientError,
-  })
+  const server = createFastify(options, { ajv: layers.ajvOptions, genReqId, clientErrorHandler: sockets.onClientError })
   layers.teachAllMethods(server)
   sockets.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
   return {
@@ -64,9 +64,20 @@ export const createListener = (options: ListenerOptions): Listener => {
   }
 }
 
+/** Layers and routes are written for Fastify's plain server; where HTTP/2 differs from it, the transport layer knows. */
+const createFastify = ({ config, certificates }: ListenerOptions, shared: FastifyHttpOptions<Server>): FastifyInstance => {
+  const responses = layers.createSecuredResponses(headerOptions(certificates))
+  if (certificates === undefined) return Fastify({ ...shared, ...layers.transportOptions(config.server, responses) })
+  const { material } = certificates
+  const options = { ...shared, ...layers.secureTransportOptions(config.server, material, responses) }
+  return Fastify(options as unknown as FastifyHttpOptions<Server>)
+}
+
+const headerOptions = (certificates: Certificates | undefined): layers.SecurityHeadersOptions => ({ tls: certificates?.isPublic ?? false })
+
 /** What is refused before there is a request is counted, observed, logged and answered like the rest. */
-const createSockets = ({ config, clock, count, observe, write }: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
-  const fields = layers.securityHeaderFields(headerOptions)
+const createSockets = ({ config, clock, count, observe, write, certificates }: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
+  const fields = layers.securityHeaderFields(headerOptions(certificates))
   const newRequestId = layers.createRequestIds(() => false)
   return new layers.Sockets({
     maxConnections: config.server.maxConnections,

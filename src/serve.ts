@@ -6,6 +6,7 @@ import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/
 import { openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { auditConfig } from './serve/config-audit.ts'
+import { openDataDir } from './serve/data-folder.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
@@ -13,6 +14,7 @@ import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
 import { createReloading } from './serve/reload.ts'
 import { openStores } from './serve/stores.ts'
+import { openCertificates } from './tls.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -53,6 +55,8 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const sink = openLogSink(1)
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
+  // First, so that a certificate that cannot be used keeps nothing else from being tried again.
+  const certificates = await openCertificates({ config, dataDir: () => openDataDir(config), epochMs: clock.epochMs })
   const stores = await openStores({ config, clock, observe, print, hasTerminal })
   const { database, films, votes, masterKey, trail, starterKeyPath, claim, databaseDir } = stores
   const warnings: string[] = []
@@ -68,6 +72,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const protections = createProtections(config)
   const app = await buildApp({
     config,
+    certificates,
     clock,
     limiterStore,
     protections,

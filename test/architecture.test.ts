@@ -9,6 +9,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   cli: ['serve', 'client', 'config', 'db', 'api', 'credentials', 'core'],
   serve: ['app', 'config', 'tls', 'db', 'api', 'layers', 'credentials', 'core'],
   app: ['listener', 'layers', 'api', 'core', 'type config'],
+  tls: ['credentials', 'core', 'type config'],
   listener: ['layers', 'core', 'type config'],
   api: ['core', 'credentials', 'db', 'type layers'],
   layers: ['core', 'credentials'],

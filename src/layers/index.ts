@@ -34,12 +34,20 @@ export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notati
 export { createRouteRefund, createTotalCount, type LimitOptions, routeLimits, totalLimit } from './rate-limit/plugin.ts'
 export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindow } from './rate-limit/policies.ts'
 export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
-export { createSecuredResponse, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
+export { createSecuredResponses, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { throttle, type ThrottleOptions, type ThrottlePolicy } from './throttle/plugin.ts'
 export { createHostCheck } from './transport/hosts.ts'
 export { createMessageChecks } from './transport/message-checks.ts'
-export { messageChecks, type MessageChecksOptions, transport, type TransportOptions, transportOptions } from './transport/plugin.ts'
+export {
+  messageChecks,
+  type MessageChecksOptions,
+  secureTransportOptions,
+  transport,
+  type TransportOptions,
+  transportOptions,
+} from './transport/plugin.ts'
 export { rawAnswer } from './transport/raw-answer.ts'
+export type { TlsMaterial } from './transport/secure-server.ts'
 export { Sockets, type Unparsed } from './transport/sockets.ts'
 export { ajvOptions, maxDepth, validation } from './validation/plugin.ts'
 export { parseStrictJson, StrictJsonError } from './validation/strict-json.ts'

@@ -1,4 +1,5 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { Http2ServerResponse } from 'node:http2'
 
 import type { FastifyPluginCallback } from 'fastify'
 
@@ -26,13 +27,15 @@ export const securityHeaderFields = ({ tls }: SecurityHeadersOptions): Readonly<
 })
 
 /**
- * Node's response with the fields built in, for `createServer({ ServerResponse })`: they are on every answer, whoever writes it, and handed
- * over as one list they cost half of what setting them one by one does. A field that the answer sets itself wins.
+ * Node's responses with the fields built in, for the options `ServerResponse` and `Http2ServerResponse` of its servers: they are on every
+ * answer, whoever writes it, and handed over as one list they cost half of what setting them one by one does. A field that the answer sets
+ * itself wins.
  */
-export const createSecuredResponse = (options: SecurityHeadersOptions): typeof ServerResponse => {
-  const fields = Object.entries(securityHeaderFields(options)).flat()
+export const createSecuredResponses = (options: SecurityHeadersOptions) => {
+  const defaults = securityHeaderFields(options)
+  const fields = Object.entries(defaults).flat()
   const places = new Map(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, i + 1]] : [])))
-  return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
+  class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(statusCode: number, ...rest: unknown[]): this {
       const own = rest.at(-1)
       if (!isFields(own)) return super.writeHead(statusCode, ...(rest as [OutgoingHttpHeaders]))
@@ -46,6 +49,13 @@ export const createSecuredResponse = (options: SecurityHeadersOptions): typeof S
       return super.writeHead(statusCode, list)
     }
   }
+  class SecuredHttp2Response extends Http2ServerResponse {
+    override writeHead(statusCode: number, ...rest: unknown[]): this {
+      const own = rest.at(-1)
+      return super.writeHead(statusCode, { ...defaults, ...(isFields(own) ? own : {}) })
+    }
+  }
+  return { http1: SecuredResponse as typeof ServerResponse, http2: SecuredHttp2Response as typeof Http2ServerResponse }
 }
 
 const isFields = (value: unknown): value is OutgoingHttpHeaders => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -53,6 +53,7 @@ export const describeApp = async (config: Config): Promise<App> => {
     clock,
     log,
     observe: log.event,
+    certificates: undefined,
     limiterStore,
     protections: createProtections(config),
     originOf: (key) => config.origins.get(key) ?? 'default',

@@ -54,6 +54,7 @@ export const openAccessApp = async (given?: Database) => {
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
   const app = await buildApp({
     ...shared,
+    certificates: undefined,
     accounts: accounts.routes,
     credentials: accounts.credentials,
     protections: createProtections(config),

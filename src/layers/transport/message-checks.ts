@@ -15,7 +15,7 @@ export const createMessageChecks =
   (request) => {
     const { host, expect } = request.headers
     // Node's parser takes "HTTP/2.0" in plain text; no client that means it sends that.
-    if (request.httpVersionMajor !== 1) return notHttp1
+    if (request.httpVersionMajor !== 1 && !isHttp2(request)) return notHttp1
     if (hasTwice(request.rawHeaders)) return twice
     if (host === undefined || host === '') return missingHost
     if (!isAllowedHost(host)) return misdirected
@@ -24,6 +24,9 @@ export const createMessageChecks =
     if (expect !== undefined && !/^100-continue$/i.test(expect)) return expectation
     return targetFault(request)
   }
+
+/** Of Node's compatibility API: it has a stream, which a message of HTTP/1 has not. */
+const isHttp2 = (request: IncomingMessage): boolean => 'stream' in request
 
 /**
  * Node keeps the first of two such fields and drops the other; a proxy in front may have looked at the other one. The lengths come first

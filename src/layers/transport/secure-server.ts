@@ -54,7 +54,7 @@ export const secureServerOptions = ({ material, responses, handshakeTimeout, htt
   handshakeTimeout,
   allowHTTP1: true,
   http1Options: { ...http1, ServerResponse: responses.http1 },
-  Http2ServerRequest: NamedRequest,
+  Http2ServerRequest: NamedRequest as typeof Http2ServerRequest,
   Http2ServerResponse: responses.http2,
   settings: { enablePush: false, maxConcurrentStreams: 100, maxHeaderListSize: http1.maxHeaderSize },
 })

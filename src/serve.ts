@@ -1,10 +1,11 @@
 import { buildApp, buildOpsApp } from './app.ts'
-import type { Config } from './config.ts'
+import { type Config, isLoopback } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
 import { openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
+import { openTls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
 import { openDataDir } from './serve/data-folder.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
@@ -12,9 +13,10 @@ import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
+import { listenHost } from './serve/public-binding.ts'
+import { openRedirect } from './serve/redirect.ts'
 import { createReloading } from './serve/reload.ts'
 import { openStores } from './serve/stores.ts'
-import { openCertificates } from './tls.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -27,6 +29,8 @@ export interface ServeOptions {
 export interface Serving {
   readonly address: string
   readonly opsAddress: string
+  /** What clients are told to trust, where the certificate is one of this machine alone. */
+  readonly caPath: string | undefined
   /** Undefined where there is an admin. */
   readonly starterKeyPath: string | undefined
   readonly claim: ClaimInvitation | undefined
@@ -56,7 +60,8 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
   const observe = log.event
   // First, so that a certificate that cannot be used keeps nothing else from being tried again.
-  const certificates = await openCertificates({ config, dataDir: () => openDataDir(config), epochMs: clock.epochMs })
+  const tls = await openTls({ config, clock, log, observe, print, dataDir: () => openDataDir(config) })
+  const certificates = tls?.certificates
   const stores = await openStores({ config, clock, observe, print, hasTerminal })
   const { database, films, votes, masterKey, trail, starterKeyPath, claim, databaseDir } = stores
   const warnings: string[] = []
@@ -90,14 +95,28 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   refuseUnknownRoutes(config, app.routes)
   const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print, onReloaded })
   const limiter = limiterOf(config, limiterStore)
-  const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, limiter, warnings: () => warnings })
-  const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
-  const address = await app.server.listen({ host: config.server.host, port: config.server.port })
+  const opsApp = await buildOpsApp({
+    config,
+    clock,
+    log,
+    observe,
+    database,
+    databaseDir,
+    limiter,
+    warnings: () => [...warnings, ...(certificates?.warnings() ?? [])],
+    // Health is asked for by programs of this machine, which need no certificate; from elsewhere it is not to be read or changed on its way.
+    certificates: isLoopback(config.ops.host) ? undefined : certificates,
+  })
+  const opsAddress = await opsApp.listen({ host: listenHost(config.ops.host), port: config.ops.port })
+  const address = await app.server.listen({ host: listenHost(config.server.host), port: config.server.port })
+  const redirect = await openRedirect({ config, clock, log, observe, limiterStore, limits: protections.limits }, app.server)
+  const endKeeping = tls?.keep([app.server, opsApp])
   observe({ event: 'sys_startup', address })
 
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
-    await Promise.all([drain(app.server), drain(opsApp)])
+    endKeeping?.()
+    await Promise.all([app.server, opsApp, ...redirect].map(drain))
     await accounts.close()
     await limiterStore.close()
     await database.close()
@@ -105,5 +124,9 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
   const hasPage = app.routes.some(({ url }) => url === '/index.html')
-  return { address, opsAddress, starterKeyPath, claim, hasPage, stop, reload: reloading.reload }
+  const reload: Serving['reload'] = (load) => {
+    reloading.reload(load)
+    tls?.reload()
+  }
+  return { address, opsAddress, caPath: certificates?.caPath, starterKeyPath, claim, hasPage, stop, reload }
 }

@@ -6,9 +6,10 @@ import type { FastifyHttpOptions, FastifyPluginCallback, preParsingHookHandler }
 import type { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
-import { type ResponseClasses, secureServerOptions, type TlsMaterial } from './secure-server.ts'
+import { type ResponseClasses, secureServerOptions } from './secure-server.ts'
 import type { Sockets } from './sockets.ts'
 import { originTarget } from './target.ts'
+import type { TlsMaterial } from './tls-context.ts'
 
 export interface Deadlines {
   readonly bodyLimitBytes: number

@@ -1,0 +1,96 @@
+import type { Server } from 'node:tls'
+
+import type { FastifyInstance } from 'fastify'
+
+import { type Config, ConfigError, isLoopback } from '../config.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Observe } from '../core/events.ts'
+import { type Log, renewTicketKeys, replaceCertificate, ticketKeyMs } from '../layers/index.ts'
+import { type Certificates, openCertificates, type TlsMaterial, type TlsMistake } from '../tls.ts'
+
+export interface TlsOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly log: Log
+  readonly observe: Observe
+  /** For people. */
+  readonly print: (text: string) => void
+  readonly dataDir: () => string
+}
+
+export interface Tls {
+  readonly certificates: Certificates
+  /** Keeps the certificate and the ticket keys of these servers fresh; returns what ends that. */
+  readonly keep: (servers: readonly FastifyInstance[]) => () => void
+  /** What SIGHUP does. */
+  readonly reload: () => void
+}
+
+/** Two calls of stat(2) a second: that is less than any way of being told, works on every file system, and sees symbolic links change. */
+const lookMs = 1000
+
+const dayMs = 86_400_000
+
+/** Undefined where `tls.mode` is "off". Throws a `ConfigError` where the files cannot be used. */
+export const openTls = async (options: TlsOptions): Promise<Tls | undefined> => {
+  const { config, clock, log, observe, print } = options
+  let kept: readonly Server[] = []
+  const onReplaced = (material: TlsMaterial, told: string): void => {
+    for (const server of kept) replaceCertificate(server, material)
+    observe({ event: 'sys_config_reload', ok: true, error: null })
+    log.note('info', told)
+    print(`${told}.\n`)
+  }
+  const onRefused = (mistakes: readonly TlsMistake[]): void => {
+    const error = mistakes.map(({ key, message }) => `${key} ${message}`).join('; ')
+    observe({ event: 'sys_config_reload', ok: false, error })
+    print(`${error}\nThe certificate from before stays in use.\n`)
+  }
+  const names = servedNames(config)
+  const opened = await openCertificates({ ...options, epochMs: clock.epochMs, names, onReplaced, onRefused })
+  if (opened === undefined) return undefined
+  if ('mistakes' in opened) {
+    const { origins } = config
+    throw new ConfigError(opened.mistakes.map(({ key, message }) => ({ key, message, source: origins.get(key) ?? 'default' })))
+  }
+  // Only its disk can fail it, and then the certificate in force does for another hour.
+  const reload = (): void => void opened.reload().catch((error: unknown) => log.note('warn', `The TLS certificate: ${String(error)}`))
+  const warn = createDailyWarning(opened, clock, log)
+  warn()
+  const keep = (servers: readonly FastifyInstance[]): (() => void) => {
+    kept = servers.map(({ server }) => server).filter((server) => 'setTicketKeys' in server) as unknown as readonly Server[]
+    const looking = setInterval(() => void opened.look(), lookMs)
+    const renewing = setInterval(() => {
+      kept.forEach(renewTicketKeys)
+      reload()
+      warn()
+    }, ticketKeyMs)
+    return () => {
+      clearInterval(looking)
+      clearInterval(renewing)
+    }
+  }
+  return { certificates: opened, keep, reload }
+}
+
+/** In the log once a day, for as long as it is so; /readyz tells of it all the time. */
+const createDailyWarning = ({ warnings }: Certificates, { monotonicMs }: Clock, log: Log) => {
+  let toldMs = -Infinity
+  return (): void => {
+    const now = warnings()
+    if (now.length === 0 || monotonicMs() - toldMs < dayMs) return
+    toldMs = monotonicMs()
+    for (const warning of now) log.note('warn', warning)
+  }
+}
+
+const anyAddress: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
+/** The names by which other machines know this server, without ports and brackets. */
+export const servedNames = ({ server: { publicUrl, hosts, host } }: Config): readonly string[] => {
+  const named = [...(publicUrl === '' ? [] : [new URL(publicUrl).host]), ...hosts].map(withoutPort)
+  const bound = anyAddress.has(host) ? [] : [host]
+  return [...new Set([...named, ...bound])].filter((name) => !isLoopback(name))
+}
+
+const withoutPort = (host: string): string => host.replace(/^\[([^\]]*)\](?::\d+)?$|^([^:[\]]+):\d+$/, '$1$2')

@@ -6,8 +6,10 @@ import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
+import { isOwnOrigin } from './api/own-origins.ts'
 import type { ApiDescription } from './api/site/document.ts'
 import { pageRoutes } from './api/site/page.ts'
+import { redirectRoutes } from './api/site/redirect.ts'
 import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
@@ -18,6 +20,7 @@ import { type Certificates, createListener, type Listener } from './listener.ts'
 /** What can change while the server runs: read at each request. */
 export interface Protections {
   readonly limits: layers.Limits
+  readonly cors: layers.CorsPolicies
   /** By the name of a route, such as `GET /`. */
   readonly throttleOf: (routeName: string) => layers.ThrottlePolicy | undefined
   readonly concurrency: () => layers.ConcurrencyLimits
@@ -43,6 +46,11 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   readonly onUntrustedProxy: () => void
 }
 
+interface OpsTls {
+  /** Undefined where only this machine can reach it. */
+  readonly certificates?: Certificates | undefined
+}
+
 export interface App {
   readonly server: FastifyInstance
   readonly routes: readonly layers.RouteEntry[]
@@ -59,7 +67,7 @@ const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
   const { config, limiterStore: store, log, observe, clock, protections } = options
-  const { limits } = protections
+  const { limits, cors } = protections
   const listener = createListener({
     ...options,
     write: log.access,
@@ -73,9 +81,17 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
+  // With those that say whose pages may read it.
+  await server.register(layers.corsFields, { policies: cors })
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
+  // 7: preflights carry no credentials.
+  await server.register(layers.corsPreflights, {
+    policies: cors,
+    observe,
+    isOwn: (origin, request) => isOwnOrigin(origin, request, config.server.publicUrl),
+  })
   // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { ...options.credentials, observe, clock })
   await server.register(layers.problems, { observe })
@@ -114,6 +130,7 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     voterId: options.voterId,
     anonymousVotes: config.votes.anonymous,
     publicOrigin: config.server.publicUrl,
+    isAllowedOrigin: (origin) => protections.cors.policyFor('/', 'GET').match.isNamed(origin),
   })
   const warn = (message: string): void => log.note('warn', message)
   if (config.page.enabled) pageRoutes(server, { warn })
@@ -132,8 +149,38 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
   })
 }
 
+export interface RedirectOptions extends SharedOptions {
+  readonly limiterStore: layers.LimiterStore
+  readonly limits: layers.Limits
+  /** Where TLS is spoken, as it listens. */
+  readonly tlsPort: number
+}
+
+/** The plain listener in front of the TLS one: it sends browsers there and refuses everything else, counted in the same `total`. */
+export const buildRedirectApp = async (options: RedirectOptions): Promise<FastifyInstance> => {
+  const { config, log, observe, limiterStore: store, limits } = options
+  const listener = createListener({
+    ...options,
+    write: log.access,
+    count: layers.createTotalCount(store, limits),
+    trustedProxies: config.server.trustedProxies,
+    hosts: servedHosts(config),
+  })
+  const { server } = listener
+  await server.register(layers.transport, listener.transport)
+  await server.register(layers.clientAddress, { addresses: listener.addresses })
+  await server.register(layers.accessLog, listener.accessLog)
+  await server.register(layers.totalLimit, { store, limits, observe })
+  await server.register(layers.messageChecks, listener.messageChecks)
+  await server.register(layers.problems, { observe })
+  redirectRoutes(server, { publicOrigin: config.server.publicUrl, tlsPort: options.tlsPort })
+  await server.ready()
+  return server
+}
+
 /** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
-export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: SharedOptions & OpsOptions): Promise<FastifyInstance> => {
+export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls): Promise<FastifyInstance> => {
+  const { config, clock, log, observe, certificates, ...ops } = options
   const write = (record: layers.AccessRecord): void => {
     if (record.verdict !== 'ok') log.access(record)
   }
@@ -145,6 +192,7 @@ export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: Share
     count: () => ({}),
     trustedProxies: [],
     hosts: [config.ops.host, ...servedHosts(config)],
+    certificates,
   })
   const { server, routes } = listener
   await server.register(layers.transport, listener.transport)

@@ -117,6 +117,11 @@ type Section<T> = { readonly [K in keyof T & string as Camel<K>]: Value<T[K]> }
 /** `add` counts on top of the limits that hold anyway, `only` replaces them, "exempt" lifts them all but `limits.total`. */
 export type LimitsOverride = { readonly add: string } | { readonly only: string } | 'exempt'
 
+/** One entry of [cors.routes]: in place of `cors.origins`. */
+export interface CorsRoute {
+  readonly origins: readonly string[]
+}
+
 /** `pace` is one limit in policy notation. */
 export type Throttle = Section<typeof throttleSchema>
 
@@ -138,6 +143,7 @@ interface Tables {
     readonly keys: Readonly<Record<string, LimitsOverride>>
   }
   readonly throttle: { readonly routes: Readonly<Record<string, Throttle>> }
+  readonly cors: { readonly routes: Readonly<Record<string, CorsRoute>> }
   readonly auth: { readonly issuers: readonly ExternalIssuer[] }
 }
 

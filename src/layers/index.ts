@@ -14,6 +14,8 @@ export { authentication, type AuthenticationOptions } from './authentication/plu
 export { authorization, type AuthorizationOptions } from './authorization.ts'
 export { clientAddress, type ClientAddresses, createClientAddresses } from './client-address.ts'
 export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
+export { corsFields, type CorsOptions, corsPreflights, type PreflightOptions } from './cors/plugin.ts'
+export { CorsPolicies, corsRouteNames, type CorsRules } from './cors/policies.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,
@@ -47,7 +49,7 @@ export {
   transportOptions,
 } from './transport/plugin.ts'
 export { rawAnswer } from './transport/raw-answer.ts'
-export type { TlsMaterial } from './transport/secure-server.ts'
-export { Sockets, type Unparsed } from './transport/sockets.ts'
+export { type ConnectionBound, Sockets, type Unparsed } from './transport/sockets.ts'
+export { renewTicketKeys, replaceCertificate, ticketKeyMs, type TlsMaterial } from './transport/tls-context.ts'
 export { ajvOptions, maxDepth, validation } from './validation/plugin.ts'
 export { parseStrictJson, StrictJsonError } from './validation/strict-json.ts'

@@ -24,6 +24,7 @@ export interface SceneOptions {
 export const behindProxy = {
   FILMGATE_SERVER_TRUSTED_PROXIES: `${proxyAddress}/32`,
   FILMGATE_SERVER_PUBLIC_URL: `https://${publicHost}`,
+  FILMGATE_PAGE_ENABLED: 'false',
   FILMGATE_CONCURRENCY_PER_CLIENT: '10000',
   FILMGATE_CONCURRENCY_TOTAL: '100000',
 }
@@ -43,6 +44,13 @@ export const openScene = async ({ toml = raisedLimits, env = {}, edits = {} }: S
 }
 
 export const requestsIn = (server: TestServer): readonly LogRecord[] => server.log().filter(({ msg }) => msg === 'request')
+
+/**
+ * A request that no proxy forwarded: without the address and the request id that they all write. What cannot be parsed is logged for the peer,
+ * and names no path.
+ */
+export const isPastProxy = (record: LogRecord): boolean =>
+  record['path'] !== null && (record['client'] === proxyAddress || !isProxyId(record['request_id']))
 
 /** Request ids that a proxy gave: those of Filmgate are 24 hexadecimal digits. */
 export const isProxyId = (id: unknown): boolean => /^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$/.test(String(id))

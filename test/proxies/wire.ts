@@ -76,8 +76,9 @@ export const talk = (socket: Socket, bytes: string | Buffer, options: TalkOption
     let text = ''
     let sent = 0
     const finish = (ended: boolean): void => {
-      socket.removeAllListeners('data').removeAllListeners('close')
-      socket.setTimeout(0)
+      for (const event of ['data', 'close', 'timeout', 'error']) socket.removeAllListeners(event)
+      // Whatever still happens on it is nobody's failure.
+      socket.setTimeout(0).on('error', () => undefined)
       if (options.keep !== true) socket.destroy()
       resolve({ ...split(text, options.head ?? false, ended), ended })
     }
@@ -91,7 +92,7 @@ export const talk = (socket: Socket, bytes: string | Buffer, options: TalkOption
         socket.write(next.bytes)
       }
     })
-    socket.on('error', () => undefined)
+    socket.once('error', () => undefined)
     socket.once('close', () => finish(true))
     socket.write(bytes)
   })

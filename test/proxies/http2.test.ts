@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+
+import { assertQuietLog } from '../support/attack.ts'
+import { type ProxyName, proxyNames } from '../support/proxies.ts'
+import { describeUnless } from '../support/services.ts'
+import { http2Attacks, pseudo } from './http2-attacks.ts'
+import { sendHttp2 } from './raw-http2.ts'
+import { isPastProxy, openScene, proxiesMissing, requestsIn } from './scene.ts'
+import { smuggledRequest } from './smuggling-attacks.ts'
+import { createVictim } from './victim.ts'
+import { connectTo } from './wire.ts'
+
+const attacker = { from: '127.0.0.9', protocols: ['h2'] } as const
+
+describeUnless(proxiesMissing, 'HTTP/2 to the proxy, HTTP/1.1 to Filmgate: nothing breaks out of a request [ASVS 4.2.1, 4.2.4]', () => {
+  const opened = openScene()
+  after(async () => (await opened)[Symbol.asyncDispose]())
+
+  for (const name of proxyNames)
+    test(`${name}: a good request in these frames is answered`, async () => {
+      const { proxies, server } = await opened
+      const socket = await connectTo(proxies[name], attacker)
+      assert.equal(socket.alpnProtocol, 'h2')
+      const { status, body } = await sendHttp2(socket, { fields: pseudo({ ':path': '/v1/films/7' }) }, 10_000)
+      socket.destroy()
+      assert.deepEqual([status, (JSON.parse(body) as { id: number }).id], [200, 7])
+      const record = await server.logged(({ path, client }) => path === '/v1/films/7' && client === attacker.from)
+      assert.ok(!isPastProxy(record))
+    })
+
+  const attackAll = async (name: ProxyName): Promise<void> => {
+    const { server, proxies } = await opened
+    const proxy = proxies[name]
+    const marks = new Map<string, string>()
+    using victim = createVictim(proxy)
+    for (const [attack, request] of Object.entries(http2Attacks)) {
+      const mark = `/smuggled-${name}-${marks.size}`
+      marks.set(mark, attack)
+      const socket = await connectTo(proxy, attacker)
+      const outcome = await sendHttp2(socket, request(smuggledRequest(mark)))
+      if (process.env['TELL']) console.log(name, attack, JSON.stringify(outcome).slice(0, 200))
+      await victim.askInTurn()
+      socket.destroy()
+    }
+    assert.equal((await victim.ask(`/behind-${name}`)).status, 404)
+    await server.logged(({ path }) => path === `/behind-${name}`)
+    const seen = requestsIn(server).filter(({ path }) => marks.has(String(path)))
+    assert.deepEqual(
+      seen.map(({ path }) => marks.get(String(path))),
+      [],
+    )
+  }
+  for (const name of proxyNames)
+    test(`${name}: ${Object.keys(http2Attacks).length} requests that mean another one in HTTP/1.1`, () => attackAll(name))
+
+  test('nothing came past a proxy, also later, and no attack made Filmgate stumble', async () => {
+    const { server } = await opened
+    assert.deepEqual(requestsIn(server).filter(isPastProxy), [])
+    assertQuietLog(server)
+  })
+})

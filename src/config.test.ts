@@ -67,6 +67,13 @@ describe('values', () => {
         routes: {},
         keys: {},
       },
+      cors: {
+        origins: [],
+        credentials: false,
+        allowHeaders: ['authorization', 'content-type', 'if-match', 'if-none-match', 'idempotency-key'],
+        maxAgeS: 600,
+        routes: {},
+      },
       throttle: { routes: {} },
       concurrency: { perClient: 20, total: 2000 },
       auth: {
@@ -244,7 +251,8 @@ store_timeout_ms = 4
     ['DATABASE_URL', 'mysql://h/films', /FILMGATE_DATABASE_URL wins over a DATABASE_URL that is meant for something else/],
     ['DATABASE_URL', 'postgres://h/films', /^DATABASE_URL: database\.url is PostgreSQL, which needs secrets\.key/],
     ['FILMGATE_TLS_MODE', 'dev', /not available in this release$/],
-    ['FILMGATE_CORS_ORIGINS', '*', /not available in this release$/],
+    ['FILMGATE_CORS_ORIGINS', '*,https://app.example', /must have "\*" alone/],
+    ['FILMGATE_CORS_ROUTES', 'x', /\[cors\.routes\] are set in filmgate\.toml only$/],
     ['FILMGATE_LIMITS_ON_STORE_FAILURE', '', /must be one of "local", "deny", "allow"$/],
     ['FILMGATE_LIMITS_STORE_TIMEOUT_MS', '10001', /must be an integer from 5 to 10000, in decimal digits$/],
     ['FILMGATE_LIMITS_EXEMPT', '::/0', /entry 1 would free everybody/],

@@ -16,6 +16,7 @@ import { createProtections } from './serve/protections.ts'
 import { listenHost } from './serve/public-binding.ts'
 import { openRedirect } from './serve/redirect.ts'
 import { createReloading } from './serve/reload.ts'
+import { shareConnections } from './serve/open-files.ts'
 import { openStores } from './serve/stores.ts'
 
 export interface ServeOptions {
@@ -29,6 +30,8 @@ export interface ServeOptions {
 export interface Serving {
   readonly address: string
   readonly opsAddress: string
+  /** What clients call it by. */
+  readonly origin: string
   /** What clients are told to trust, where the certificate is one of this machine alone. */
   readonly caPath: string | undefined
   /** Undefined where there is an admin. */
@@ -71,12 +74,15 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     print(`WARNING: ${warning}\n`)
   }
   database.warnings.forEach(warn)
+  const connections = shareConnections(config)
+  if (connections.warning !== undefined) warn(connections.warning)
   const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
   const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
   const accounts = await openAccounts({ config, clock, observe, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
   const app = await buildApp({
     config,
+    maxConnections: connections.api,
     certificates,
     clock,
     limiterStore,
@@ -97,19 +103,20 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const limiter = limiterOf(config, limiterStore)
   const opsApp = await buildOpsApp({
     config,
+    maxConnections: connections.ops,
     clock,
     log,
     observe,
     database,
     databaseDir,
     limiter,
-    warnings: () => [...warnings, ...(certificates?.warnings() ?? [])],
+    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
     // Health is asked for by programs of this machine, which need no certificate; from elsewhere it is not to be read or changed on its way.
     certificates: isLoopback(config.ops.host) ? undefined : certificates,
   })
   const opsAddress = await opsApp.listen({ host: listenHost(config.ops.host), port: config.ops.port })
   const address = await app.server.listen({ host: listenHost(config.server.host), port: config.server.port })
-  const redirect = await openRedirect({ config, clock, log, observe, limiterStore, limits: protections.limits }, app.server)
+  const redirect = await openRedirect({ config, maxConnections: connections.redirect, clock, log, observe, limiterStore, limits: protections.limits }, app.server)
   const endKeeping = tls?.keep([app.server, opsApp])
   observe({ event: 'sys_startup', address })
 
@@ -128,5 +135,6 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     reloading.reload(load)
     tls?.reload()
   }
-  return { address, opsAddress, caPath: certificates?.caPath, starterKeyPath, claim, hasPage, stop, reload }
+  const origin = tls?.originOf(address) ?? address
+  return { address, opsAddress, origin, caPath: certificates?.caPath, starterKeyPath, claim, hasPage, stop, reload }
 }

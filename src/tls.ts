@@ -15,6 +15,8 @@ export interface Certificates {
   readonly isPublic: boolean
   /** Dev mode: the file of the authority that clients are told to trust. */
   readonly caPath: string | undefined
+  /** Whether it is for that name or address. */
+  readonly isFor: (name: string) => boolean
   /** What is worth a look now. */
   readonly warnings: () => readonly string[]
   /** Looks whether there is another one; to be called about once a second. */
@@ -63,6 +65,7 @@ const openFiles = async ({ config, epochMs, names, onReplaced, onRefused }: Cert
     },
     isPublic: true,
     caPath: undefined,
+    isFor: (name) => isFor(current.leaf, name),
     warnings: () => [
       ...watch.refused().map(({ key, message }) => `${key} ${message}; the certificate from before is in use`),
       ...[expiryWarning(current, epochMs())].filter((warning) => warning !== undefined),
@@ -81,6 +84,7 @@ const openDev = async ({ dataDir, epochMs, onReplaced }: CertificatesOptions): P
     },
     isPublic: false,
     caPath: current.caPath,
+    isFor: (name) => isFor(current.pair.leaf, name),
     warnings: () => [],
     // Nobody else writes it.
     look: () => Promise.resolve(),

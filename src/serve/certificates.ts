@@ -6,7 +6,7 @@ import { type Config, ConfigError, isLoopback } from '../config.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
 import { type Log, renewTicketKeys, replaceCertificate, ticketKeyMs } from '../layers/index.ts'
-import { type Certificates, openCertificates, type TlsMaterial, type TlsMistake } from '../tls.ts'
+import { type Certificates, inspectFiles, openCertificates, type TlsMaterial, type TlsMistake } from '../tls.ts'
 
 export interface TlsOptions {
   readonly config: Config
@@ -24,6 +24,10 @@ export interface Tls {
   readonly keep: (servers: readonly FastifyInstance[]) => () => void
   /** What SIGHUP does. */
   readonly reload: () => void
+  /** What is worth a look now. */
+  readonly warnings: () => readonly string[]
+  /** The origin to call the server by, under a name that its certificate is for; `address` where it listens. */
+  readonly originOf: (address: string) => string
 }
 
 /** Two calls of stat(2) a second: that is less than any way of being told, works on every file system, and sees symbolic links change. */
@@ -55,7 +59,8 @@ export const openTls = async (options: TlsOptions): Promise<Tls | undefined> => 
   }
   // Only its disk can fail it, and then the certificate in force does for another hour.
   const reload = (): void => void opened.reload().catch((error: unknown) => log.note('warn', `The TLS certificate: ${String(error)}`))
-  const warn = createDailyWarning(opened, clock, log)
+  const warnings = (): readonly string[] => [...nameless(config), ...opened.warnings()]
+  const warn = createDailyWarning(warnings, clock, log)
   warn()
   const keep = (servers: readonly FastifyInstance[]): (() => void) => {
     kept = servers.map(({ server }) => server).filter((server) => 'setTicketKeys' in server) as unknown as readonly Server[]
@@ -70,11 +75,23 @@ export const openTls = async (options: TlsOptions): Promise<Tls | undefined> => 
       clearInterval(renewing)
     }
   }
-  return { certificates: opened, keep, reload }
+  const originOf = (address: string): string => {
+    const { publicUrl } = config.server
+    if (!opened.isPublic || publicUrl !== '') return opened.isPublic ? publicUrl : address
+    const name = names.find(opened.isFor)
+    return name === undefined ? address : `https://${name.includes(':') ? `[${name}]` : name}${/:\d+$/.exec(address)?.[0] ?? ''}`
+  }
+  return { certificates: opened, keep, reload, warnings, originOf }
 }
 
+/** Bound for others, and called nothing that they could ask for: each of them would be told 421. */
+const nameless = ({ server: { host, hosts, publicUrl } }: Config): readonly string[] =>
+  isLoopback(host) || publicUrl !== '' || hosts.length > 0
+    ? []
+    : ['server.public_url and server.hosts are empty: requests for the name in the certificate are refused with 421']
+
 /** In the log once a day, for as long as it is so; /readyz tells of it all the time. */
-const createDailyWarning = ({ warnings }: Certificates, { monotonicMs }: Clock, log: Log) => {
+const createDailyWarning = (warnings: Tls['warnings'], { monotonicMs }: Clock, log: Log) => {
   let toldMs = -Infinity
   return (): void => {
     const now = warnings()
@@ -87,10 +104,13 @@ const createDailyWarning = ({ warnings }: Certificates, { monotonicMs }: Clock, 
 const anyAddress: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** The names by which other machines know this server, without ports and brackets. */
-export const servedNames = ({ server: { publicUrl, hosts, host } }: Config): readonly string[] => {
+const servedNames = ({ server: { publicUrl, hosts, host } }: Config): readonly string[] => {
   const named = [...(publicUrl === '' ? [] : [new URL(publicUrl).host]), ...hosts].map(withoutPort)
   const bound = anyAddress.has(host) ? [] : [host]
   return [...new Set([...named, ...bound])].filter((name) => !isLoopback(name))
 }
 
 const withoutPort = (host: string): string => host.replace(/^\[([^\]]*)\](?::\d+)?$|^([^:[\]]+):\d+$/, '$1$2')
+
+/** What a start would say of the files of `tls.mode` "files". */
+export const inspectCertificate = (config: Config, nowMs: number) => inspectFiles(config, servedNames(config), nowMs)

@@ -1,7 +1,4 @@
-import 'reflect-metadata'
 import { randomBytes, webcrypto } from 'node:crypto'
-
-import * as x509 from '@peculiar/x509'
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
@@ -21,9 +18,12 @@ export interface DevCertificate {
 
 /** A local certification authority that signs one certificate, in memory, and is then forgotten but for its own certificate (RFC 5280). */
 export const makeDevCertificate = async (nowMs: number): Promise<DevCertificate> => {
-  x509.cryptoProvider.set(webcrypto as Crypto)
+  // Only who makes a certificate loads the library, and what it wants to be there before it.
+  await import('reflect-metadata')
+  const x509 = await import('@peculiar/x509')
+  x509.cryptoProvider.set(webcrypto)
   const { subtle } = webcrypto
-  const newKeys = (extractable: boolean) => subtle.generateKey(algorithm, extractable, ['sign', 'verify']) as Promise<CryptoKeyPair>
+  const newKeys = (extractable: boolean) => subtle.generateKey(algorithm, extractable, ['sign', 'verify'])
   // The authority's key cannot even be read out of this process.
   const [caKeys, keys] = await Promise.all([newKeys(false), newKeys(true)])
   // An hour back, for a client whose clock is behind.

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { readSecretFile, writeSecretFile } from '../credentials/secret-file.ts'
+import { makeDevCertificate } from './dev-certificate.ts'
 import { isFor, judgePair, type Pair } from './pair.ts'
 
 export interface DevPair {
@@ -27,7 +28,6 @@ export const openDevPair = async (dataDir: string, nowMs: number): Promise<DevPa
     writeAuthority(caPath, kept)
     return { pair: kept, caPath, isNew: false }
   }
-  const { makeDevCertificate } = await import('./dev-certificate.ts')
   const { cert, key } = await makeDevCertificate(nowMs)
   // One file, so that the two always belong together.
   writeSecretFile(path, `${key}${cert}`.trimEnd())

@@ -74,7 +74,9 @@ const privateKeyIn = (text: string): KeyObject | string => {
 
 const dateMistake = ({ validFromDate, validToDate }: X509Certificate, nowMs: number): string | undefined => {
   if (validToDate.getTime() <= nowMs) return `expired on ${validToDate.toISOString()}`
-  return validFromDate.getTime() > nowMs ? `is not valid before ${validFromDate.toISOString()}: is the clock of this machine right?` : undefined
+  return validFromDate.getTime() > nowMs
+    ? `is not valid before ${validFromDate.toISOString()}: is the clock of this machine right?`
+    : undefined
 }
 
 const nameMistake = (leaf: X509Certificate, names: readonly string[]): string | undefined =>

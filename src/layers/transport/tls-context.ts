@@ -40,8 +40,7 @@ export const secureContextOptions = ({ cert, key }: TlsMaterial) => ({
 })
 
 /** New connections get the new certificate; open ones, and the requests on them, go on as they are. */
-export const replaceCertificate = (server: Server, material: TlsMaterial): void =>
-  server.setSecureContext(secureContextOptions(material))
+export const replaceCertificate = (server: Server, material: TlsMaterial): void => server.setSecureContext(secureContextOptions(material))
 
 /** From now on nobody can read a ticket that was given before: such a client makes a whole handshake. */
-export const renewTicketKeys = (server: Server): void => void server.setTicketKeys(randomBytes(48))
+export const renewTicketKeys = (server: Server): void => server.setTicketKeys(randomBytes(48))

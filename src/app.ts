@@ -8,6 +8,7 @@ import { limitRoutes } from './api/limits/routes.ts'
 import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
 import type { ApiDescription } from './api/site/document.ts'
+import type { Delivery } from './api/site/page-fields.ts'
 import { pageRoutes } from './api/site/page.ts'
 import { redirectRoutes } from './api/site/redirect.ts'
 import { siteRoutes } from './api/site/routes.ts'
@@ -31,6 +32,8 @@ interface SharedOptions {
   readonly clock: Clock
   readonly log: layers.Log
   readonly observe: Observe
+  /** That this listener holds at once; default `server.max_connections`. */
+  readonly maxConnections?: number
 }
 
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
@@ -53,6 +56,7 @@ interface OpsTls {
 
 export interface App {
   readonly server: FastifyInstance
+  readonly overload: layers.Overload
   readonly routes: readonly layers.RouteEntry[]
   /** The OpenAPI document of these routes under the limits of now. */
   readonly description: () => ApiDescription
@@ -86,6 +90,9 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
+  // 10, but as early as may be: whoever is refused for want of time must not cost any.
+  const overload = new layers.Overload({ clock, observe })
+  await server.register(layers.overload, { watch: overload })
   // 7: preflights carry no credentials.
   await server.register(layers.corsPreflights, {
     policies: cors,
@@ -117,7 +124,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   layers.addMethodAnswers(server, routes)
   layers.addNotFoundAnswer(server)
   await server.ready()
-  return { server, routes, description }
+  return { server, overload, routes, description }
 }
 
 /** What is served behind the layers; the description comes last, for it tells of all the others. */
@@ -133,7 +140,8 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     isAllowedOrigin: (origin) => protections.cors.policyFor('/', 'GET').match.isNamed(origin),
   })
   const warn = (message: string): void => log.note('warn', message)
-  if (config.page.enabled) pageRoutes(server, { warn })
+  const delivery = deliveryOf(options)
+  if (config.page.enabled) pageRoutes(server, { delivery, warn })
   accountRoutes(server, options.accounts)
   const { cursors, database, trail } = options.accounts
   auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
@@ -142,12 +150,26 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     routes,
     publicPermissions,
     publicUrl: config.server.publicUrl,
+    address: addressOf(options),
+    delivery,
     limits,
     dataDir: config.data.dir,
     epochMs: clock.epochMs,
+    monotonicMs: clock.monotonicMs,
     warn,
+    note: log.note,
   })
 }
+
+/** How pages reach a browser: from here, or from a proxy whose address is the public one. */
+const deliveryOf = ({ config, certificates }: Pick<AppOptions, 'config' | 'certificates'>): Delivery => ({
+  upgradesInsecure: certificates?.isPublic ?? false,
+  isSecure: certificates !== undefined || config.server.publicUrl.startsWith('https:'),
+})
+
+/** Where whoever reads the documentation finds the server. */
+const addressOf = ({ config: { server }, certificates }: Pick<AppOptions, 'config' | 'certificates'>): string =>
+  server.publicUrl === '' ? `${certificates === undefined ? 'http' : 'https'}://localhost:${server.port}` : server.publicUrl
 
 export interface RedirectOptions extends SharedOptions {
   readonly limiterStore: layers.LimiterStore
@@ -180,7 +202,7 @@ export const buildRedirectApp = async (options: RedirectOptions): Promise<Fastif
 
 /** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
 export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls): Promise<FastifyInstance> => {
-  const { config, clock, log, observe, certificates, ...ops } = options
+  const { config, clock, log, observe, certificates, maxConnections, ...ops } = options
   const write = (record: layers.AccessRecord): void => {
     if (record.verdict !== 'ok') log.access(record)
   }
@@ -193,6 +215,7 @@ export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls):
     trustedProxies: [],
     hosts: [config.ops.host, ...servedHosts(config)],
     certificates,
+    ...(maxConnections === undefined ? {} : { maxConnections }),
   })
   const { server, routes } = listener
   await server.register(layers.transport, listener.transport)

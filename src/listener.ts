@@ -20,6 +20,7 @@ export interface ListenerOptions {
   readonly onUntrustedProxy?: () => void
   /** Names that this listener answers to besides loopback. */
   readonly hosts: readonly string[]
+  readonly maxConnections?: number
   /** Plain HTTP without it. */
   readonly certificates?: Certificates | undefined
 }
@@ -76,14 +77,16 @@ const createFastify = ({ config, certificates }: ListenerOptions, shared: Fastif
 const headerOptions = (certificates: Certificates | undefined): layers.SecurityHeadersOptions => ({ tls: certificates?.isPublic ?? false })
 
 /** What is refused before there is a request is counted, observed, logged and answered like the rest. */
-const createSockets = ({ config, clock, count, observe, write, certificates }: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
+const createSockets = (options: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
+  const { config, clock, count, observe, write, certificates, maxConnections = config.server.maxConnections } = options
   const fields = layers.securityHeaderFields(headerOptions(certificates))
   const newRequestId = layers.createRequestIds(() => false)
   return new layers.Sockets({
-    maxConnections: config.server.maxConnections,
+    maxConnections,
     maxConnectionsPerClient: config.server.maxConnectionsPerClient,
     clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
     isTrusted: (socket) => addresses.isTrusted(socket),
+    slowReadMs: config.server.requestTimeoutMs,
     onTooMany: createTooManyReport(clock, observe, (socket) => addresses.ofSocket(socket).prefix),
     refuse: ({ problem, socket, method, target }) => {
       const client = addresses.ofSocket(socket)
@@ -114,12 +117,11 @@ const createSockets = ({ config, clock, count, observe, write, certificates }: L
 /** One event a second at most: whoever opens connections by the thousand must not write the log. */
 const createTooManyReport = (clock: Clock, observe: Observe, prefixOf: (socket: Socket) => string) => {
   let lastMs = -Infinity
-  return (socket: Socket | undefined): void => {
+  return (socket: Socket | undefined, violated: layers.ConnectionBound): void => {
     if (clock.monotonicMs() - lastMs < 1000) return
     lastMs = clock.monotonicMs()
-    const violated = [socket === undefined ? 'max_connections' : 'max_connections_per_client']
     const client = socket === undefined ? null : prefixOf(socket)
-    observe({ event: 'excess_rate_limit_exceeded', requestId: null, client, policy: 'connections', violated })
+    observe({ event: 'excess_rate_limit_exceeded', requestId: null, client, policy: 'connections', violated: [violated] })
   }
 }
 

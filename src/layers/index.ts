@@ -25,6 +25,7 @@ export {
   type RouteEntry,
   teachAllMethods,
 } from './methods.ts'
+export { Overload, overload, type OverloadOptions } from './overload.ts'
 export { fieldErrors, problems, type ProblemsOptions } from './problems.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-store.ts'
 export { createFailureLimit, type FailureLimit, type FailureLimitOptions } from './rate-limit/failure-limit.ts'

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import { Problem } from '../../core/errors.ts'
+import { SlowReaders } from './slow-readers.ts'
 
 /** A request that never became one for the hooks. */
 export interface Unparsed {
@@ -18,12 +19,30 @@ export interface SocketsOptions {
   readonly maxConnectionsPerClient: number
   readonly clientPrefixOf: (socket: Socket) => string
   readonly isTrusted: (socket: Socket) => boolean
-  /** A connection was closed because there were too many: of one client, or of all. */
-  readonly onTooMany: (socket: Socket | undefined) => void
+  /** A connection was closed because of a bound; without a socket where it was closed by Node before we saw it. */
+  readonly onTooMany: (socket: Socket | undefined, violated: ConnectionBound) => void
+  /** How long an answer may be taken at less than 1 KiB/s, on average; default 10 s. */
+  readonly slowReadMs?: number
 }
 
+/** Connections in all, those of one client, requests sent ahead on one, and how fast answers are taken. */
+export type ConnectionBound = 'max_connections' | 'max_connections_per_client' | 'max_pipelined' | 'min_read_rate'
+
+/** A seventh of what a modem of 56 kbit/s takes. */
+const leastBytesPerSecond = 1024
+
+/**
+ * Requests of one connection that wait for the answers before them. Node stops reading behind 16 KiB of answers, but only after what it has
+ * read already, which may be two thousand requests; no client sends so many ahead, and one that pipelines must expect the end of the
+ * connection (RFC 9112 section 9.3.2).
+ */
+const mostPipelined = 128
+
 const parserProblem = (code: string | undefined): Problem => {
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return new Problem('payload_too_large', { detail: 'Send chunks without extensions.' })
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large', { detail: 'Send fewer or smaller header fields.' })
+  // Over TLS Node hands its parser what came in behind the requests at which it stopped reading.
+  if (code === 'HPE_PAUSED') return new Problem('bad_request', { detail: 'Read the answers before you send more requests.' })
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', { detail: 'Send the whole request in time.' })
   return new Problem('bad_request', { detail: 'The request is not valid HTTP/1.1.' })
 }
@@ -37,18 +56,28 @@ export class Sockets {
   readonly #answers = new WeakMap<Socket, ServerResponse>()
   /** Why the body of a request will never be complete. */
   readonly #bodyFaults = new WeakMap<IncomingMessage, Problem>()
+  /** How many wait for answers before them, of connections on which any ever did. */
+  readonly #pipelined = new WeakMap<Socket, number>()
+  readonly #slowReaders: SlowReaders
 
   constructor(options: SocketsOptions) {
     this.#options = options
+    this.#slowReaders = new SlowReaders({
+      monotonicMs: () => performance.now(),
+      windowMs: options.slowReadMs ?? 10_000,
+      leastBytesPerSecond,
+      cut: (socket) => this.#cut(socket, 'min_read_rate'),
+    })
   }
 
   attach(server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void {
     server.maxConnections = this.#options.maxConnections
     limitPerClient(server, this.#options)
-    server.on('drop', () => this.#options.onTooMany(undefined))
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#answers.set(request.socket, response))
+    this.#slowReaders.watch(server)
+    server.on('drop', () => this.#options.onTooMany(undefined, 'max_connections'))
+    server.on('request', this.#note)
     const routeWaiting = (request: IncomingMessage, response: ServerResponse): void => {
-      this.#answers.set(request.socket, response)
+      this.#note(request, response)
       route(request, response)
     }
     // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
@@ -74,6 +103,23 @@ export class Sockets {
     const current = this.#answers.get(socket)
     if (current !== undefined && !current.req.complete) this.#breakBody(socket, current, problem)
     else this.#inTurn(socket, () => this.#refuse({ problem, socket, method: null, target: null }))
+  }
+
+  readonly #note = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request
+    this.#answers.set(socket, response)
+    // Node gives a response its socket when those before it are through; HTTP/2 has streams for that.
+    if (response.socket !== null || request.httpVersionMajor !== 1) return
+    const waiting = (this.#pipelined.get(socket) ?? 0) + 1
+    this.#pipelined.set(socket, waiting)
+    response.once('close', () => this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1))
+    if (waiting === mostPipelined + 1) this.#cut(socket, 'max_pipelined')
+  }
+
+  /** What is pending there is aborted, and each request logged so. */
+  #cut(socket: Socket, violated: ConnectionBound): void {
+    this.#options.onTooMany(socket, violated)
+    socket.destroy()
   }
 
   bodyFault(request: IncomingMessage): Problem | undefined {
@@ -118,7 +164,7 @@ const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixO
     const prefix = clientPrefixOf(socket)
     const count = (counts.get(prefix) ?? 0) + 1
     if (count > maxConnectionsPerClient) {
-      onTooMany(socket)
+      onTooMany(socket, 'max_connections_per_client')
       socket.destroy()
       return
     }

@@ -1,0 +1,177 @@
+import { getHeapStatistics } from 'node:v8'
+
+import type { FastifyPluginCallback } from 'fastify'
+
+import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/errors.ts'
+import type { Observe, SecurityEvent } from '../core/events.ts'
+import { wholeServer } from '../core/plugin.ts'
+
+export interface OverloadOptions {
+  readonly clock: Clock
+  readonly observe: Observe
+  /** How late the event loop may be, all the time; default 200 ms. */
+  readonly maxDelayMs?: number
+  /** How full the heap may be, as a share of what the engine may use at all; default 0.9. */
+  readonly maxHeapShare?: number
+  /** From 0 up to 1. */
+  readonly random?: () => number
+}
+
+/** What was seen at one look. */
+export interface Load {
+  /** Since the last look. */
+  readonly elapsedMs: number
+  readonly delayMs: number
+  readonly heapShare: number
+}
+
+export const lookEveryMs = 100
+
+/** A few are let through whatever happens: they show when it is over. */
+const mostShed = 0.95
+/** How far the share moves with each look, for an excess of once the mark: slowly towards the mark, at once against what grows. */
+const towardsMark = 0.05
+const againstGrowth = 0.4
+/** Beyond this an excess says nothing more. */
+const mostExcess = 2
+/** Of a loop that is seconds late there are few looks, so each counts for more. */
+const mostLooks = 5
+
+/**
+ * How large a share of requests is refused, from what is seen ten times a second. It moves by how far the delay is from the mark and by how
+ * much the delay grew, which settles where the delay stays at the mark instead of swinging between all and nothing (PIE, RFC 8033 section 4.2).
+ * Only a delay that is still there at the next look begins it: a burst that passes by itself is none (section 4.4).
+ */
+export class Shedding {
+  readonly #maxDelayMs: number
+  readonly #maxHeapShare: number
+  #lastExcess = -1
+  #share = 0
+
+  constructor({ maxDelayMs = 200, maxHeapShare = 0.9 }: Pick<OverloadOptions, 'maxDelayMs' | 'maxHeapShare'> = {}) {
+    this.#maxDelayMs = maxDelayMs
+    this.#maxHeapShare = maxHeapShare
+  }
+
+  /** 0 to 0.95. */
+  get share(): number {
+    return this.#share
+  }
+
+  look({ elapsedMs, delayMs, heapShare }: Load): void {
+    const excess = Math.min(mostExcess, Math.max(delayMs / this.#maxDelayMs - 1, this.#heapExcess(heapShare)))
+    const growth = excess - this.#lastExcess
+    const begins = this.#share === 0 && this.#lastExcess <= 0
+    this.#lastExcess = excess
+    if (begins) return
+    const looks = Math.min(mostLooks, Math.max(1, elapsedMs / lookEveryMs))
+    this.#share = Math.min(mostShed, Math.max(0, this.#share + towardsMark * looks * excess + againstGrowth * growth))
+  }
+
+  /** A heap that is only half full says nothing about the load. */
+  #heapExcess(heapShare: number): number {
+    return heapShare <= this.#maxHeapShare ? -1 : 0.5 + (heapShare - this.#maxHeapShare) / (1 - this.#maxHeapShare)
+  }
+}
+
+/** Watches the process while a server listens. One for each process: its listeners share the loop and the heap. */
+export class Overload {
+  readonly #options: OverloadOptions
+  readonly #shedding: Shedding
+  readonly #random: () => number
+  #lastMs = 0
+  #load: Load = { elapsedMs: 0, delayMs: 0, heapShare: 0 }
+  #toldMs = -Infinity
+  #refused = 0
+
+  constructor(options: OverloadOptions) {
+    this.#options = options
+    this.#shedding = new Shedding(options)
+    this.#random = options.random ?? Math.random
+  }
+
+  get share(): number {
+    return this.#shedding.share
+  }
+
+  /** For who asks whether all is well; none when it is. */
+  warnings(): readonly string[] {
+    const percent = Math.ceil(this.share * 100)
+    const { delayMs, heapShare } = this.#load
+    if (percent === 0) return []
+    const text = `overloaded: ${percent} of 100 requests are refused; the event loop is ${Math.round(delayMs)} ms late, the heap ${Math.round(heapShare * 100)} % full`
+    return [text]
+  }
+
+  /** Returns what ends it. */
+  start(): () => void {
+    this.#lastMs = this.#options.clock.monotonicMs()
+    const timer = setInterval(() => this.#look(), lookEveryMs).unref()
+    return () => clearInterval(timer)
+  }
+
+  /** The refusal of one request, or undefined where it is let in. */
+  refusal(): Problem | undefined {
+    const { share } = this
+    if (share === 0 || this.#random() >= share) return undefined
+    this.#refused++
+    // Who was sent away together must not come back together.
+    return problems[Math.floor(this.#random() * Math.ceil(share * longestRetry))]
+  }
+
+  #look(): void {
+    const { clock, maxHeapShare = 0.9 } = this.#options
+    const nowMs = clock.monotonicMs()
+    const elapsedMs = nowMs - this.#lastMs
+    const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics()
+    this.#lastMs = nowMs
+    this.#load = { elapsedMs, delayMs: Math.max(0, elapsedMs - lookEveryMs), heapShare: used / limit }
+    this.#shedding.look(this.#load)
+    if (this.#refused > 0 && nowMs - this.#toldMs >= 1000) this.#tell(nowMs, used / limit > maxHeapShare ? 'heap' : 'event_loop')
+  }
+
+  /** Once a second at most: telling of each would be work where there is too much already. */
+  #tell(nowMs: number, reason: OverloadEvent['reason']): void {
+    this.#options.observe({
+      event: 'abnormal_performance',
+      requestId: null,
+      client: null,
+      reason,
+      delay: Math.round(this.#load.delayMs),
+      heap: Math.round(this.#load.heapShare * 100),
+      shed: Math.ceil(this.share * 100),
+      refused: this.#refused,
+    })
+    this.#toldMs = nowMs
+    this.#refused = 0
+  }
+}
+
+type OverloadEvent = Extract<SecurityEvent, { event: 'abnormal_performance' }>
+
+/** Seconds; up to this the more the more is refused. */
+const longestRetry = 10
+
+const problemOf = (retryAfterSeconds: number): Problem =>
+  new Problem('temporary_reduced_capacity', { detail: 'The server has more to do than it can. Try again later.', retryAfterSeconds })
+
+/** Made once, because a refusal must cost next to nothing. */
+const problems = Array.from({ length: longestRetry }, (_, i) => problemOf(i + 1))
+
+/** Refuses a share of requests while there is more to do than can be done, before anything is done for them; what has begun goes on. */
+export const overload: FastifyPluginCallback<{ readonly watch: Overload }> = wholeServer('overload', (app, { watch }, done) => {
+  let stop: (() => void) | undefined
+  app.addHook('onListen', (listening) => {
+    stop ??= watch.start()
+    listening()
+  })
+  app.addHook('onClose', (_app, closed) => {
+    stop?.()
+    closed()
+  })
+  app.addHook('onRequest', (_request, _reply, next) => {
+    next(watch.refusal())
+  })
+  done()
+})

@@ -97,7 +97,14 @@ const configOf = (folder: string) => {
     'POST /add_film',
     ...['claim', 'register', 'login', 'refresh', 'logout', 'mfa'].map((name) => `POST /v1/auth/${name}`),
   ]
-  const raised = [...names, 'POST /v1/auth/passkey/options', 'POST /v1/auth/passkey/verify', 'PATCH /v1/me', 'POST /v1/keys']
+  const raised = [
+    ...names,
+    'POST /v1/auth/passkey/options',
+    'POST /v1/auth/passkey/verify',
+    'PATCH /v1/me',
+    'POST /v1/keys',
+    'POST /csp-report',
+  ]
   const routes = Object.fromEntries(raised.map((name) => [name, { only: plenty }]))
   return { ...loaded, limits: { ...loaded.limits, routes } }
 }

@@ -10,13 +10,18 @@ export const plainName = 'filmgate.test'
 
 const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update']
 
-/** Debian's Chromium, without a window. */
-export const openBrowser = async (): Promise<Browser> => {
+/** Debian's Chromium, without a window. `names` lead to this machine; a star stands for all below. */
+export const openBrowser = async (names: readonly string[] = [plainName]): Promise<Browser> => {
   assertPageBuilt()
   const executablePath = chromiumPath()
   assert.ok(executablePath)
   // Root, as in containers, has no sandbox. What it opens here is only this server.
-  const args = [...quiet, '--no-sandbox', '--disable-sync', `--host-resolver-rules=MAP ${plainName} 127.0.0.1`]
+  const args = [
+    ...quiet,
+    '--no-sandbox',
+    '--disable-sync',
+    `--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join(', ')}`,
+  ]
   return chromium.launch({ executablePath, args })
 }
 

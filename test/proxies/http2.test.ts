@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 
 import { assertQuietLog } from '../support/attack.ts'
 import { type ProxyName, proxyNames } from '../support/proxies.ts'
 import { describeUnless } from '../support/services.ts'
 import { http2Attacks, pseudo } from './http2-attacks.ts'
 import { sendHttp2 } from './raw-http2.ts'
-import { isPastProxy, openScene, proxiesMissing, requestsIn } from './scene.ts'
+import { isPastProxy, sceneOfSuite, proxiesMissing, requestsIn } from './scene.ts'
 import { smuggledRequest } from './smuggling-attacks.ts'
 import { createVictim } from './victim.ts'
 import { connectTo } from './wire.ts'
@@ -14,12 +14,11 @@ import { connectTo } from './wire.ts'
 const attacker = { from: '127.0.0.9', protocols: ['h2'] } as const
 
 describeUnless(proxiesMissing, 'HTTP/2 to the proxy, HTTP/1.1 to Filmgate: nothing breaks out of a request [ASVS 4.2.1, 4.2.4]', () => {
-  const opened = openScene()
-  after(async () => (await opened)[Symbol.asyncDispose]())
+  const scene = sceneOfSuite()
 
   for (const name of proxyNames)
     test(`${name}: a good request in these frames is answered`, async () => {
-      const { proxies, server } = await opened
+      const { proxies, server } = await scene()
       const socket = await connectTo(proxies[name], attacker)
       assert.equal(socket.alpnProtocol, 'h2')
       const { status, body } = await sendHttp2(socket, { fields: pseudo({ ':path': '/v1/films/7' }) }, 10_000)
@@ -30,7 +29,7 @@ describeUnless(proxiesMissing, 'HTTP/2 to the proxy, HTTP/1.1 to Filmgate: nothi
     })
 
   const attackAll = async (name: ProxyName): Promise<void> => {
-    const { server, proxies } = await opened
+    const { server, proxies } = await scene()
     const proxy = proxies[name]
     const marks = new Map<string, string>()
     using victim = createVictim(proxy)
@@ -55,7 +54,7 @@ describeUnless(proxiesMissing, 'HTTP/2 to the proxy, HTTP/1.1 to Filmgate: nothi
     test(`${name}: ${Object.keys(http2Attacks).length} requests that mean another one in HTTP/1.1`, () => attackAll(name))
 
   test('nothing came past a proxy, also later, and no attack made Filmgate stumble', async () => {
-    const { server } = await opened
+    const { server } = await scene()
     assert.deepEqual(requestsIn(server).filter(isPastProxy), [])
     assertQuietLog(server)
   })

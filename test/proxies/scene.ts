@@ -1,3 +1,5 @@
+import { after } from 'node:test'
+
 import { type Authority, createAuthority } from '../support/certificates.ts'
 import { type Edit, type Proxy, type ProxyName, proxyNames, publicHost, startProxy } from '../support/proxies.ts'
 import { type LogRecord, raisedLimits, startServer, type TestServer } from '../support/server.ts'
@@ -41,6 +43,16 @@ export const openScene = async ({ toml = raisedLimits, env = {}, edits = {} }: S
   const proxies = Object.fromEntries(started.map((proxy) => [proxy.name, proxy])) as Record<ProxyName, Proxy>
   const kept = opened.move()
   return { server, authority, proxies, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** Opened when the first test of a suite asks for it, closed behind the last. */
+export const sceneOfSuite = (options: SceneOptions = {}): (() => Promise<Scene>) => {
+  let opened: Promise<Scene> | undefined
+  after(async () => {
+    const scene = await opened?.catch(() => undefined)
+    await scene?.[Symbol.asyncDispose]()
+  })
+  return () => (opened ??= openScene(options))
 }
 
 export const requestsIn = (server: TestServer): readonly LogRecord[] => server.log().filter(({ msg }) => msg === 'request')

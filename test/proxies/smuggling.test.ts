@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 
 import { assertQuietLog } from '../support/attack.ts'
 import { type ProxyName, proxyNames, publicHost } from '../support/proxies.ts'
 import { sendRaw } from '../support/raw.ts'
 import { describeUnless } from '../support/services.ts'
-import { isPastProxy, openScene, proxiesMissing, requestsIn } from './scene.ts'
+import { isPastProxy, sceneOfSuite, proxiesMissing, requestsIn } from './scene.ts'
 import { attacks, smuggledRequest } from './smuggling-attacks.ts'
 import { createVictim } from './victim.ts'
 import { connectTo, talk } from './wire.ts'
@@ -16,8 +16,7 @@ const placeholder = '/mark'.padEnd(28, '-')
 const crews = 6
 
 describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]', () => {
-  const opened = openScene()
-  after(async () => (await opened)[Symbol.asyncDispose]())
+  const scene = sceneOfSuite()
 
   const heads = (key: string): Readonly<Record<string, string>> => ({
     'answered before the body': `POST /nowhere HTTP/1.1\r\nHost: ${publicHost}\r\n`,
@@ -25,13 +24,13 @@ describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]',
   })
 
   test('what the others go by: a request that comes past the proxy is seen as such', async () => {
-    const { server } = await opened
+    const { server } = await scene()
     await sendRaw(server.port, smuggledRequest('/smuggled-on-purpose'), { until: /\r\n\r\n/ })
     assert.ok(isPastProxy(await server.logged(({ path }) => path === '/smuggled-on-purpose')))
   })
 
   const attackAll = async (name: ProxyName): Promise<void> => {
-    const { server, proxies } = await opened
+    const { server, proxies } = await scene()
     const proxy = proxies[name]
     const left = Object.entries(heads(server.key())).flatMap(([where, head]) =>
       Object.entries(attacks).map(([attack, bytes]) => ({ title: `${attack}, ${where}`, bytes: bytes(head, smuggledRequest(placeholder)) })),
@@ -66,7 +65,7 @@ describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]',
     test(`${name}: ${Object.keys(attacks).length} ways to hide a request in a body, and nobody gets the answer of somebody else`, () => attackAll(name))
 
   test('nothing came past a proxy, also later, and no attack made Filmgate stumble', async () => {
-    const { server } = await opened
+    const { server } = await scene()
     assert.deepEqual(
       requestsIn(server).filter((record) => isPastProxy(record) && record['path'] !== '/smuggled-on-purpose'),
       [],

@@ -52,6 +52,7 @@ export const createListener = (options: ListenerOptions): Listener => {
   const server = createFastify(options, { ajv: layers.ajvOptions, genReqId, clientErrorHandler: sockets.onClientError })
   layers.teachAllMethods(server)
   sockets.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
+  if (options.certificates !== undefined) createHttp2Sessions(options, addresses, sockets).attach(server.server)
   return {
     server,
     routes: layers.collectRoutes(server),
@@ -75,6 +76,27 @@ const createFastify = ({ config, certificates }: ListenerOptions, shared: Fastif
 }
 
 const headerOptions = (certificates: Certificates | undefined): layers.SecurityHeadersOptions => ({ tls: certificates?.isPublic ?? false })
+
+/** Over HTTP/2 Node has no deadline for a request, and shows floods of frames to nobody. */
+const createHttp2Sessions = ({ config, clock, observe }: ListenerOptions, addresses: layers.ClientAddresses, sockets: layers.Sockets) => {
+  const { headerTimeoutMs, requestTimeoutMs } = config.server
+  const toldMs = new Map<layers.Http2Abuse, number>()
+  return new layers.Http2Sessions({
+    headerTimeoutMs,
+    requestTimeoutMs,
+    keepAliveMs: layers.keepAliveMs,
+    monotonicMs: clock.monotonicMs,
+    failBody: (request, problem) => sockets.failBody(request, problem),
+    onSession: (socket) => void addresses.ofSocket(socket),
+    onAbuse: (socket, reason) => {
+      const nowMs = clock.monotonicMs()
+      // One a second of each kind: whoever is cut off comes back at once, and must not write the log.
+      if (nowMs - (toldMs.get(reason) ?? -Infinity) < 1000) return
+      toldMs.set(reason, nowMs)
+      observe({ event: 'malicious_extraneous', requestId: null, client: addresses.ofSocket(socket).prefix, reason })
+    },
+  })
+}
 
 /** What is refused before there is a request is counted, observed, logged and answered like the rest. */
 const createSockets = (options: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {

@@ -39,9 +39,12 @@ export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindo
 export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
 export { createSecuredResponses, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { throttle, type ThrottleOptions, type ThrottlePolicy } from './throttle/plugin.ts'
+export type { Http2Abuse } from './transport/http2-connection.ts'
+export { Http2Sessions } from './transport/http2-sessions.ts'
 export { createHostCheck } from './transport/hosts.ts'
 export { createMessageChecks } from './transport/message-checks.ts'
 export {
+  keepAliveMs,
   messageChecks,
   type MessageChecksOptions,
   secureTransportOptions,

@@ -6,7 +6,7 @@ import type { FastifyHttpOptions, FastifyPluginCallback, preParsingHookHandler }
 import type { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
-import { type ResponseClasses, secureServerOptions } from './secure-server.ts'
+import { maxHeaderBytes, type ResponseClasses, secureServerOptions } from './secure-server.ts'
 import type { Sockets } from './sockets.ts'
 import { originTarget } from './target.ts'
 import type { TlsMaterial } from './tls-context.ts'
@@ -18,7 +18,7 @@ export interface Deadlines {
 }
 
 /** Longer than the minute for which proxies usually keep theirs: the side that sends requests should be the one that ends the connection. */
-const keepAliveMs = 72_000
+export const keepAliveMs = 72_000
 
 const plainResponses: ResponseClasses = { http1: ServerResponse, http2: Http2ServerResponse }
 
@@ -29,7 +29,7 @@ const http1Options = ({ headerTimeoutMs, requestTimeoutMs }: Deadlines, Response
   requestTimeout: requestTimeoutMs,
   keepAliveTimeout: keepAliveMs,
   connectionsCheckingInterval: 250,
-  maxHeaderSize: 16_384,
+  maxHeaderSize: maxHeaderBytes,
   // Answered by the hooks, so that a missing Host is refused with a problem document and logged.
   requireHostHeader: false,
 })
@@ -84,7 +84,7 @@ export const transport: FastifyPluginCallback<TransportOptions> = wholeServer('t
   const beforeBody: preParsingHookHandler = (request, reply, payload, next) => {
     const { headers, httpVersion } = request.raw
     // Only here, so that a request that was refused never gets to send its body, and one that is too long is told so without a 100.
-    if (headers.expect !== undefined && httpVersion === '1.1' && Number(headers['content-length'] ?? 0) <= bodyLimitBytes)
+    if (headers.expect !== undefined && httpVersion !== '1.0' && Number(headers['content-length'] ?? 0) <= bodyLimitBytes)
       reply.raw.writeContinue()
     next(sockets.bodyFault(request.raw) ?? null, payload)
   }

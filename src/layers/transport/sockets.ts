@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import { Problem } from '../../core/errors.ts'
+import { connectRefused } from './message-checks.ts'
 import { SlowReaders } from './slow-readers.ts'
 
 /** A request that never became one for the hooks. */
@@ -47,8 +48,6 @@ const parserProblem = (code: string | undefined): Problem => {
   return new Problem('bad_request', { detail: 'The request is not valid HTTP/1.1.' })
 }
 
-const connectRefused = new Problem('method_not_allowed', { detail: 'This is no proxy.', headers: { allow: 'GET, HEAD, POST, OPTIONS' } })
-
 /** What happens on connections outside of any route: parser errors, CONNECT, Expect, and how many connections there may be. */
 export class Sockets {
   readonly #options: SocketsOptions
@@ -83,7 +82,9 @@ export class Sockets {
     // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
     server.on('checkContinue', routeWaiting)
     server.on('checkExpectation', routeWaiting)
-    server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    server.on('connect', (request: IncomingMessage, socket: Socket | ServerResponse) => {
+      // Over HTTP/2 it is a request like any other, and the hooks refuse it.
+      if (!('remoteAddress' in socket)) return route(request, socket as ServerResponse)
       socket.on('error', () => undefined)
       this.#inTurn(socket, () =>
         this.#refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }),
@@ -106,10 +107,12 @@ export class Sockets {
   }
 
   readonly #note = (request: IncomingMessage, response: ServerResponse): void => {
+    // HTTP/2 has streams, and no order among its answers.
+    if (request.httpVersionMajor !== 1) return
     const { socket } = request
     this.#answers.set(socket, response)
-    // Node gives a response its socket when those before it are through; HTTP/2 has streams for that.
-    if (response.socket !== null || request.httpVersionMajor !== 1) return
+    // Node gives a response its socket when those before it are through.
+    if (response.socket !== null) return
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
     this.#pipelined.set(socket, waiting)
     response.once('close', () => this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1))
@@ -131,11 +134,15 @@ export class Sockets {
    * logged once: at once where the body is being read, else when somebody is about to read it. Either way the connection ends with it.
    */
   #breakBody(socket: Socket, current: ServerResponse, problem: Problem): void {
-    const request = current.req
     current.shouldKeepAlive = false
-    this.#bodyFaults.set(request, problem)
     this.#inTurn(socket, () => socket.destroySoon())
-    if (!current.headersSent && request.listenerCount('error') > 0) request.emit('error', problem)
+    this.failBody(current.req, problem, current.headersSent)
+  }
+
+  /** The body of a request will never be whole. */
+  failBody(request: IncomingMessage, problem: Problem, isAnswered = false): void {
+    this.#bodyFaults.set(request, problem)
+    if (!isAnswered && request.listenerCount('error') > 0) request.emit('error', problem)
   }
 
   /** Answers keep the order of requests (RFC 9112 section 9.3.2): what comes behind a pending one waits for it. */

@@ -4,7 +4,7 @@ import { checkDatabase } from './doctor/database.ts'
 import { fail, type Finding, ok } from './doctor/finding.ts'
 import { checkFolder } from './doctor/folder.ts'
 import { checkLimiter } from './doctor/limiter.ts'
-import { checkClock, checkNode, checkUser } from './doctor/machine.ts'
+import { checkClock, checkFiles, checkNode, checkUser } from './doctor/machine.ts'
 import { checkNetwork } from './doctor/network.ts'
 import { checkTls } from './doctor/tls.ts'
 import { print, printJson } from './output.ts'
@@ -34,7 +34,7 @@ const checkConfigured = async (loadConfig: () => Config): Promise<Finding[]> => 
   const set = [...config.origins.values()].filter((origin) => origin !== 'default').length
   const configured = ok('configuration', set === 0 ? 'all defaults' : `${set} set, the rest defaults (filmgate config shows them)`)
   const stores = [...(await checkDatabase(config)), ...(await checkLimiter(config))]
-  return [configured, ...checkFolder(config), checkClock(config), ...stores, ...(await checkTls(config)), ...(await checkNetwork(config))]
+  return [configured, ...checkFolder(config), checkFiles(config), checkClock(config), ...stores, ...(await checkTls(config)), ...(await checkNetwork(config))]
 }
 
 const textOf = ({ check, status, detail, fix }: Finding): string =>

@@ -52,8 +52,8 @@ describe('what is shed', () => {
 
   test('more and more while the loop stays late, and never everything', () => {
     const shares = looks(new Shedding(), 100, late(500))
-    for (const [i, share] of shares.entries()) assert.ok(share >= (shares[i - 1] ?? 0) && share <= 0.95, `${share}`)
-    assert.equal(shares.at(-1), 0.95)
+    for (const [i, share] of shares.entries()) assert.ok(share >= (shares[i - 1] ?? 0) && share <= 0.98, `${share}`)
+    assert.equal(shares.at(-1), 0.98)
   })
 
   test('less and less when it is over, and nothing 5 seconds later', () => {
@@ -66,7 +66,7 @@ describe('what is shed', () => {
 
   test('a full heap counts like a late loop', () => {
     const shedding = new Shedding()
-    assert.ok((looks(shedding, 10, { ...quiet, heapShare: 0.95 }).at(-1) ?? 0) > 0.4)
+    assert.ok((looks(shedding, 10, { ...quiet, heapShare: 0.98 }).at(-1) ?? 0) > 0.4)
     assert.equal(looks(shedding, 50, quiet).at(-1), 0)
   })
 
@@ -81,7 +81,7 @@ describe('what is shed', () => {
         const shedding = new Shedding()
         for (const one of loads) {
           shedding.look(one)
-          assert.ok(shedding.share >= 0 && shedding.share <= 0.95, `${shedding.share}`)
+          assert.ok(shedding.share >= 0 && shedding.share <= 0.98, `${shedding.share}`)
         }
       }),
     )

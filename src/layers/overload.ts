@@ -28,50 +28,50 @@ export interface Load {
 
 export const lookEveryMs = 100
 
-/** A few are let through whatever happens: they show when it is over. */
-const mostShed = 0.95
-/** How far the share moves with each look, for an excess of once the mark: slowly towards the mark, at once against what grows. */
-const towardsMark = 0.05
-const againstGrowth = 0.4
-/** Beyond this an excess says nothing more. */
-const mostExcess = 2
+/** A few are let in whatever happens: they show when it is over. */
+const leastAdmitted = 0.02
+/** How the admitted share answers a delay that is off the mark, at each look, and one that grew since the last. */
+const towardsMark = 0.12
+const againstGrowth = 0.5
+/** A delay of a third of the mark or less is none; one of three times the mark and more says nothing more. */
+const widest = Math.log(3)
 /** Of a loop that is seconds late there are few looks, so each counts for more. */
 const mostLooks = 5
 
 /**
- * How large a share of requests is refused, from what is seen ten times a second. It moves by how far the delay is from the mark and by how
- * much the delay grew, which settles where the delay stays at the mark instead of swinging between all and nothing (PIE, RFC 8033 section 4.2).
+ * How large a share of requests is refused, from what is seen ten times a second. The admitted share is multiplied by how far the delay is from
+ * the mark and by how much it grew, so it settles where the delay stays at the mark instead of swinging between all and nothing; being a
+ * factor, it does so for ten clients as for ten thousand. (The shape is that of PIE, RFC 8033 section 4.2, in logarithms.)
  * Only a delay that is still there at the next look begins it: a burst that passes by itself is none (section 4.4).
  */
 export class Shedding {
   readonly #maxDelayMs: number
   readonly #maxHeapShare: number
-  #lastExcess = -1
-  #share = 0
+  /** Logarithm of the delay in marks: above 0 is too much. */
+  #last = -widest
+  #admitted = 1
 
   constructor({ maxDelayMs = 200, maxHeapShare = 0.9 }: Pick<OverloadOptions, 'maxDelayMs' | 'maxHeapShare'> = {}) {
     this.#maxDelayMs = maxDelayMs
     this.#maxHeapShare = maxHeapShare
   }
 
-  /** 0 to 0.95. */
+  /** 0 to 0.98. */
   get share(): number {
-    return this.#share
+    return 1 - this.#admitted
   }
 
   look({ elapsedMs, delayMs, heapShare }: Load): void {
-    const excess = Math.min(mostExcess, Math.max(delayMs / this.#maxDelayMs - 1, this.#heapExcess(heapShare)))
-    const growth = excess - this.#lastExcess
-    const begins = this.#share === 0 && this.#lastExcess <= 0
-    this.#lastExcess = excess
+    // A heap that is only half full says nothing about the load; a full one is twice the mark.
+    const marks = heapShare > this.#maxHeapShare ? Math.max(2, delayMs / this.#maxDelayMs) : delayMs / this.#maxDelayMs
+    const level = Math.min(widest, Math.max(-widest, Math.log(marks)))
+    const begins = this.#admitted === 1 && this.#last <= 0
+    const growth = level - this.#last
+    this.#last = level
     if (begins) return
     const looks = Math.min(mostLooks, Math.max(1, elapsedMs / lookEveryMs))
-    this.#share = Math.min(mostShed, Math.max(0, this.#share + towardsMark * looks * excess + againstGrowth * growth))
-  }
-
-  /** A heap that is only half full says nothing about the load. */
-  #heapExcess(heapShare: number): number {
-    return heapShare <= this.#maxHeapShare ? -1 : 0.5 + (heapShare - this.#maxHeapShare) / (1 - this.#maxHeapShare)
+    const factor = Math.exp(-(towardsMark * looks * level + againstGrowth * growth))
+    this.#admitted = Math.min(1, Math.max(leastAdmitted, this.#admitted * factor))
   }
 }
 

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+
+import { ask, assertSafe } from '../support/attack.ts'
+import { eventually, within } from '../support/deadline.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+interface Timed {
+  readonly status: number
+  readonly retryAfter: string | undefined
+  readonly tookMs: number
+}
+
+const quantile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
+
+/** A server in a worker whose every request is work, with the layer or without it. */
+const startBusy = async (sheds: boolean) => {
+  const worker = new Worker(new URL('../support/busy-server.ts', import.meta.url), { workerData: { sheds } })
+  const events: Record<string, unknown>[] = []
+  const { promise, resolve } = Promise.withResolvers<number>()
+  worker.on('message', (message: Record<string, unknown>) => {
+    if (typeof message['port'] === 'number') resolve(message['port'])
+    else events.push(message)
+  })
+  const port = await promise
+  const agent = new Agent({ keepAlive: true })
+  const get = (path = '/'): Promise<Timed & { readonly body: string }> =>
+    new Promise((answered, failed) => {
+      const startedMs = performance.now()
+      const sent = request({ port, host: '127.0.0.1', path, agent }, (answer) => {
+        let body = ''
+        answer.setEncoding('utf8').on('data', (text: string) => (body += text))
+        answer.on('end', () => {
+          const { statusCode: status = 0, headers } = answer
+          answered({ status, retryAfter: headers['retry-after'], tookMs: performance.now() - startedMs, body })
+        })
+      })
+      sent.on('error', failed).end()
+    })
+  const stop = async (): Promise<void> => {
+    agent.destroy()
+    await worker.terminate()
+  }
+  return { get, events, [Symbol.asyncDispose]: stop }
+}
+
+const settlingMs = 4000
+const loadMs = 10_000
+
+/** So many clients that ask again as soon as they are answered, refusals included; what they got when things had settled. */
+const besiege = async ({ get }: Pick<Awaited<ReturnType<typeof startBusy>>, 'get'>, clients: number) => {
+  const beganMs = performance.now()
+  const seen: Timed[] = []
+  const asking = async (): Promise<void> => {
+    for (let atMs = 0; atMs < loadMs; atMs = performance.now() - beganMs) {
+      const answer = await get()
+      if (atMs > settlingMs) seen.push(answer)
+    }
+  }
+  await Promise.all(Array.from({ length: clients }, asking))
+  const took = (wanted: number): number[] => seen.filter(({ status }) => status === wanted).map(({ tookMs }) => tookMs)
+  const refused = seen.filter(({ status }) => status === 503)
+  assert.equal(took(200).length + refused.length, seen.length, 'nothing else comes')
+  return {
+    good: took(200),
+    refused,
+    text: `${took(200).length} answered, p50 ${at(took(200), 0.5)} ms, p99 ${at(took(200), 0.99)} ms; ${refused.length} refused, p99 ${at(took(503), 0.99)} ms`,
+  }
+}
+
+const at = (values: readonly number[], share: number): number => Math.round(quantile(values, share))
+
+test('300 clients that ask again at once, though they are told to wait: answers stay quick and go on, and afterwards all is as before', async (t) => {
+  await using shedding = await startBusy(true)
+  await using plain = await startBusy(false)
+  // At the same time, so that whatever else this machine does hits both.
+  const [withLayer, without] = await within(90_000, 'all answers', Promise.all([besiege(shedding, 300), besiege(plain, 300)]))
+  t.diagnostic(`with the layer: ${withLayer.text}`)
+  t.diagnostic(`without: ${without.text}`)
+  assert.ok(withLayer.refused.length > 0)
+  assert.ok(quantile(withLayer.good, 0.99) < quantile(without.good, 0.99) * 0.75, 'the slowest answers are not much quicker')
+  assert.ok(withLayer.good.length > without.good.length / 4, 'too few are answered')
+  const waits = new Set(withLayer.refused.map(({ retryAfter }) => Number(retryAfter)))
+  assert.ok(waits.size >= 3 && [...waits].every((wait) => Number.isInteger(wait) && wait >= 1 && wait <= 10), [...waits].join())
+
+  // One event a second, whatever the number of refusals.
+  const { events } = shedding
+  assert.ok(events.length >= 1 && events.length <= loadMs / 1000 + 10, `${events.length} events`)
+  for (const event of events) assert.deepEqual([event['event'], event['reason']], ['abnormal_performance', 'event_loop'])
+
+  await eventually(20_000, 'nothing is shed', async () => {
+    const answer = await shedding.get('/warnings')
+    return answer.status === 200 && answer.body === '[]'
+  })
+  for (let i = 0; i < 50; i++) assert.equal((await shedding.get()).status, 200)
+})
+
+/** Each sends fifty requests in one packet, and again when all are answered. */
+const flood = (server: TestServer, connections: number) => {
+  const packet = 'GET /v1/films/1 HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(50)
+  const seen = { good: 0, refused: 0, other: 0 }
+  const sockets = Array.from({ length: connections }, (_, i) => {
+    const socket = connect({ port: server.port, host: '127.0.0.1', localAddress: `127.0.${1 + (i % 50)}.${1 + (i % 200)}` })
+    let left = 50
+    let rest = ''
+    socket.setEncoding('latin1').on('error', () => undefined)
+    socket.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('HTTP/1.1 ')
+      // The end may be the beginning of a status line.
+      rest = (lines.at(-1) ?? '').slice(-12)
+      for (const line of lines.slice(1)) {
+        const status = line.slice(0, 3)
+        if (status === '200') seen.good++
+        else if (status === '503') seen.refused++
+        else seen.other++
+        left--
+      }
+      if (left > 0) return
+      left = 50
+      socket.write(packet)
+    })
+    socket.on('connect', () => socket.write(packet))
+    return socket
+  })
+  return {
+    seen,
+    stop: async () => {
+      for (const socket of sockets) if (!socket.destroyed) await once(socket.destroy(), 'close')
+    },
+  }
+}
+
+test('a flood of pipelined requests over 100 connections: health stays green and tells, the answers are whole, and all is well afterwards', async (t) => {
+  await using server = await startServer({ env: { FILMGATE_PAGE_ENABLED: 'false', FILMGATE_SERVER_MAX_CONNECTIONS_PER_CLIENT: '1000' } })
+  const health = async () => {
+    const answer = await fetch(`${server.opsUrl}/readyz`)
+    return { status: answer.status, warnings: ((await answer.json()) as { warnings: string[] }).warnings.join() }
+  }
+  assert.doesNotMatch((await health()).warnings, /overload/)
+
+  const flooding = flood(server, 100)
+  const probes: { status: number; tookMs: number }[] = []
+  let refusal: Awaited<ReturnType<typeof ask>> | undefined
+  let warned = ''
+  await eventually(60_000, 'a refusal, a warning and 10 good answers', async () => {
+    const probe = async (): Promise<void> => {
+      const startedMs = performance.now()
+      const answer = await ask(server, { from: '127.0.99.1', timeoutMs: 30_000 })
+      probes.push({ status: answer.status, tookMs: performance.now() - startedMs })
+      if (answer.status === 503) refusal ??= answer
+    }
+    await Promise.all(Array.from({ length: 10 }, probe))
+    const { status, warnings } = await health()
+    assert.equal(status, 200, 'an overloaded instance is ready: taken out, its load would fall on the others')
+    if (/overloaded: \d+ of 100 requests are refused/.test(warnings)) warned = warnings
+    return refusal !== undefined && warned !== '' && probes.filter((one) => one.status === 200).length >= 10
+  })
+  await flooding.stop()
+  const good = probes.filter(({ status }) => status === 200).map(({ tookMs }) => tookMs)
+  t.diagnostic(
+    `answered ${flooding.seen.good}, refused ${flooding.seen.refused}; of another client p50 ${at(good, 0.5)} ms, worst ${at(good, 1)} ms; ${warned}`,
+  )
+  assert.equal(flooding.seen.other, 0)
+  assert.ok(flooding.seen.good > 1000)
+  assert.ok(refusal)
+  assert.equal(refusal.json()['type'], 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity')
+  assert.equal(refusal.json()['code'], 'temporary_reduced_capacity')
+  assertSafe(refusal)
+  const wait = Number(refusal.field('retry-after'))
+  assert.ok(wait >= 1 && wait <= 10)
+  assert.equal(refusal.field('cache-control'), 'no-store')
+  assert.ok(refusal.field('ratelimit'), 'total counted it: who is refused for want of time spends of it all the same')
+
+  await eventually(30_000, 'the warning goes', async () => !/overload/.test((await health()).warnings))
+  for (let i = 0; i < 20; i++) assert.equal((await ask(server)).status, 200)
+  const events = server.log().filter((record) => record['event'] === 'abnormal_performance')
+  const times = events.map((record) => Date.parse(String(record['time'])))
+  assert.ok(events.length > 0)
+  for (const [i, time] of times.entries()) assert.ok(i === 0 || time - (times[i - 1] ?? 0) >= 950, 'more than one a second')
+  assert.ok(events.every((record) => Number(record['refused']) > 0))
+})

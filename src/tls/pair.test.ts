@@ -88,15 +88,15 @@ describe('certificates that no client would get through with are refused, each f
   })
 })
 
-describeUnless(servicesMissing('openssl'), 'what only openssl makes', () => {
-  const selfSigned = (...args: readonly string[]): Issued => {
-    const pem = execFileSync('openssl', ['req', '-x509', '-nodes', '-subj', '/CN=a test', '-days', '30', '-keyout', '-', ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    return { cert: pem, key: pem }
-  }
+const selfSigned = (...args: readonly string[]): Issued => {
+  const pem = execFileSync('openssl', ['req', '-x509', '-nodes', '-subj', '/CN=a test', '-days', '30', '-keyout', '-', ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  return { cert: pem, key: pem }
+}
 
+describeUnless(servicesMissing('openssl'), 'what only openssl makes', () => {
   test('self-signed, key and certificate in one file', () => {
     assert.deepEqual(mistakesOf(selfSigned('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384')), [])
     assert.deepEqual(mistakesOf(selfSigned('-newkey', 'ed25519')), [])

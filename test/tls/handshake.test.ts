@@ -205,28 +205,29 @@ describe('which protocol, which name', () => {
   })
 })
 
+const clientOf = (...args: readonly string[]) =>
+  spawn('openssl', [
+    's_client',
+    '-connect',
+    `127.0.0.1:${server.port}`,
+    '-servername',
+    'localhost',
+    '-CAfile',
+    join(server.dataDir, 'dev-ca.pem'),
+    ...args,
+  ])
+
+/** Everything it said until the end. */
+const session = async (...args: readonly string[]): Promise<string> => {
+  const client = clientOf(...args)
+  let said = ''
+  for (const stream of [client.stdout, client.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text))
+  client.stdin.end()
+  await once(client, 'close')
+  return said
+}
+
 describeUnless(servicesMissing('openssl'), 'as openssl sees it', () => {
-  const clientOf = (...args: readonly string[]) =>
-    spawn('openssl', [
-      's_client',
-      '-connect',
-      `127.0.0.1:${server.port}`,
-      '-servername',
-      'localhost',
-      '-CAfile',
-      join(server.dataDir, 'dev-ca.pem'),
-      ...args,
-    ])
-
-  const session = async (...args: readonly string[]): Promise<string> => {
-    const client = clientOf(...args)
-    let said = ''
-    for (const stream of [client.stdout, client.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text))
-    client.stdin.end()
-    await once(client, 'close')
-    return said
-  }
-
   test('the chain verifies, strictly', async () => {
     assert.match(await session('-x509_strict', '-verify_return_error', '-verify_hostname', 'localhost'), /Verify return code: 0 \(ok\)/)
     assert.match(await session('-verify_ip', '127.0.0.1', '-verify_return_error'), /Verify return code: 0 \(ok\)/)

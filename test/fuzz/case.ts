@@ -33,9 +33,8 @@ export interface Case {
 export const randomOfCase = (seed: number, number: number): Random => randomOf((Math.imul(number, 0x9e3779b1) ^ seed) >>> 0)
 
 export const pick = <T>(random: Random, from: readonly T[]): T => {
-  const one = from[random.below(from.length)]
-  if (one === undefined) throw new Error('nothing to pick from')
-  return one
+  if (from.length === 0) throw new Error('nothing to pick from')
+  return from[random.below(from.length)] as T
 }
 
 /** Text as the bytes it stands for: one a character. */
@@ -49,17 +48,37 @@ export const addressOf = ({ number }: Pick<Case, 'number'>): string => {
 
 const addresses = 4 << 16
 
+/** The number, or what is left of it, of the case that came from there. */
+export const numberOf = (address: string): number => {
+  const [, high = 0, middle = 0, low = 0] = address.split('.').map(Number)
+  return ((high - 10) << 16) | (middle << 8) | low
+}
+
 /** Of no case. */
 export const sentinelAddress = '127.9.0.1'
 
 /** By the name that stands for each in a case. */
 export type Secrets = Readonly<Record<string, string>>
 
+/** Names as long as what they stand for, where something in the case depends on that. */
+export const padded = (text: string, secrets: Secrets): string => {
+  let changed = text
+  for (const [name, secret] of Object.entries(secrets)) changed = changed.replaceAll(name, () => name.padEnd(secret.length, '$'))
+  return changed
+}
+
 /** With the credentials of one server in the place of their names. */
 export const filled = (one: Case, secrets: Secrets): Case => {
   let text = one.bytes.toString('latin1')
-  for (const [name, secret] of Object.entries(secrets)) text = text.replaceAll(name, secret)
+  for (const [name, secret] of Object.entries(secrets)) text = text.replaceAll(new RegExp(`${name.replaceAll('$', '\\$')}\\$*`, 'g'), () => secret)
   return { ...one, bytes: latin1(text) }
+}
+
+/** By their names again: those of one server are nothing to the next. */
+export const unfilled = (bytes: Buffer, secrets: Secrets): Buffer => {
+  let text = bytes.toString('latin1')
+  for (const [name, secret] of Object.entries(secrets)) text = text.replaceAll(secret, () => name.padEnd(secret.length, '$'))
+  return latin1(text)
 }
 
 export const piecesOf = ({ bytes, cuts }: Pick<Case, 'bytes' | 'cuts'>): readonly Buffer[] =>

@@ -119,14 +119,18 @@ const lineKind = (line: string): 'good' | 'broken' | 'open' => {
   const [, method = '', target = ''] = requestLine.exec(line) ?? []
   // Section 3 lets a server that is lenient split at any white space: more than one blank is the usual case. A line without a version is one
   // of HTTP/0.9, which is refused, but may be understood; and Node's parser takes the names of HTTP's relatives for HTTP's own.
-  if (method === '') return /^[A-Z-]+ +[^\s]+( +(HTTP|RTSP|ICE).*)? *$/.test(line) ? 'open' : 'broken'
+  if (method === '') return /^[A-Z-]+ +[^\s]+( +(HTTP|RTSP|ICE).*|\n.*)? *$/s.test(line) ? 'open' : 'broken'
   if (!knownMethods.has(method)) return 'broken'
   // The characters that RFC 3986 gives a target; what else a server takes in one is its own affair, as long as it is one request.
   const isTarget = method === 'CONNECT' ? /^[\w.[\]:-]+:\d+$/.test(target) : /^(\/|\*$|https?:\/\/)[\w.~:/?[\]@!$&'()*+,;=%-]*$/i.test(target)
   return isTarget ? 'good' : 'open'
 }
 
+/** Good white space that a parser may be too strict for. */
+const oddFraming = /^(?:transfer-encoding|content-length):.*\t/i
+
 const headOf = (lines: readonly string[], next: number): Step<Head> => {
+  if (lines.some((line) => oddFraming.test(line))) return 'open'
   const [, method = '', target = '', version = ''] = requestLine.exec(lines[0] ?? '') ?? []
   if (version !== '1.1' && version !== '1.0') return ['0.9', '2.0'].includes(version) ? 'open' : 'broken'
   const fields = lines.slice(1).map((line) => {

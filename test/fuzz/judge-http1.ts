@@ -14,8 +14,12 @@ export interface Verdict {
   readonly isStrict: boolean
 }
 
-/** Whether the server may have begun an answer that the client did not wait for. */
-const isCutOff = (one: Case, heard: Heard): boolean => one.ending !== 'wait' || heard.end === 'late'
+/**
+ * Whether an answer may have been lost: the client did not wait for it, or was still sending when the server had refused it and closed, so
+ * that the kernel threw away with the connection what lay there to be read (RFC 9112 section 9.6).
+ */
+const isCutOff = (one: Case, heard: Heard): boolean =>
+  one.ending !== 'wait' || heard.end === 'late' || (heard.end === 'reset' && one.cuts.length > 0)
 
 /** When a client that waits has all that it can wait for; the server ends what is not a whole number of requests. */
 export const isAnswered = ({ bytes }: Pick<Case, 'bytes'>): ((received: Buffer) => boolean) => {

@@ -28,3 +28,15 @@ export const residentBytesOf = ({ process }: TestServer): number => {
 }
 
 export const hasEnded = ({ process }: TestServer): boolean => process.exitCode !== null || process.signalCode !== null
+
+/** From which loopback addresses connections to a port are still open on the server's side, in /proc/net/tcp. */
+export const clientsOf = (port: number): readonly string[] => {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, from, , state, , , , , , inode]) => from === local && state !== listening && inode !== '0')
+    .map(([, , to = '']) => [6, 4, 2, 0].map((at) => Number.parseInt(to.slice(at, at + 2), 16)).join('.'))
+}
+
+const listening = '0A'

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { type Case, latin1, type Secrets } from './case.ts'
+import { type Case, type Secrets, unfilled } from './case.ts'
 import type { Failure } from './run.ts'
 
 const byteLines = (bytes: Buffer): readonly string[] =>
@@ -11,13 +11,6 @@ const byteLines = (bytes: Buffer): readonly string[] =>
     const text = row.toString('latin1').replaceAll(/[^\x20-\x7e]/g, '.')
     return `${(i * 16).toString(16).padStart(8, '0')}  ${digits.padEnd(48)} |${text}|`
   })
-
-/** Credentials by their names again: those of one server are nothing to the next. */
-const unfilled = (bytes: Buffer, secrets: Secrets): Buffer => {
-  let text = bytes.toString('latin1')
-  for (const [name, secret] of Object.entries(secrets)) text = text.replaceAll(secret, name)
-  return latin1(text)
-}
 
 /** Writes what is needed to look at a case and to run it again; returns the name of the file. */
 export const writeCase = (folder: string, seed: number, { one, heard, faults, lines }: Failure, secrets: Secrets): string => {

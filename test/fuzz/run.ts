@@ -1,7 +1,9 @@
 import type { LogRecord } from '../support/server.ts'
 import { addressOf, type Case, filled, type Protocol, randomOfCase } from './case.ts'
 import { drawHttp1 } from './http1.ts'
+import { drawHttp2 } from './http2.ts'
 import { isAnswered, judgeHttp1 } from './judge-http1.ts'
+import { isAnsweredHttp2, judgeHttp2 } from './judge-http2.ts'
 import { hasEnded } from './process.ts'
 import type { DrawRequest } from './requests.ts'
 import type { Footprint, UnderTest } from './under-test.ts'
@@ -54,7 +56,11 @@ export const run = (options: RunOptions): Promise<Summary> => {
     if (evolves) interesting.push(bytes)
     if (interesting.length > mostInteresting) interesting.shift()
   }
-  const drawOne = (number: number): Case => drawHttp1(randomOfCase(seed, number), number, protocol as 'http1', { draw, interesting })
+  const from = { draw, interesting, secrets: options.underTest.secrets }
+  const drawOne = (number: number): Case => {
+    const random = randomOfCase(seed, number)
+    return protocol === 'http2' ? drawHttp2(random, number, from) : drawHttp1(random, number, protocol, from)
+  }
   return drive({ ...options, drawOne, onNew })
 }
 
@@ -79,7 +85,7 @@ const drive = async (options: DriveOptions): Promise<Summary> => {
 
   const judge = ({ one, heard }: Told): void => {
     const lines = underTest.takeLines(addressOf(one))
-    const verdict = judgeHttp1(one, heard, lines)
+    const verdict = (one.protocol === 'http2' ? judgeHttp2 : judgeHttp1)(one, heard, lines)
     totals.cases++
     totals.answers += verdict.answers
     if (verdict.isStrict) totals.strict++
@@ -112,7 +118,7 @@ interface Told {
 /** One case that has its credentials. */
 const tell = async (one: Case, { place }: Pick<UnderTest, 'place'>): Promise<Told> => {
   const alpn = one.protocol === 'http2' ? 'h2' : 'http/1.1'
-  return { one, heard: await talk({ ...one, from: addressOf(one), alpn, isDone: isAnswered(one) }, place) }
+  return { one, heard: await talk({ ...one, from: addressOf(one), alpn, isDone: one.protocol === 'http2' ? isAnsweredHttp2(one) : isAnswered(one) }, place) }
 }
 
 function* inBatches(numbers: Iterable<number>): Generator<number[]> {

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { addUser, claimAdmin, send } from '../support/accounts.ts'
 import { eventually } from '../support/deadline.ts'
 import { type LogRecord, raisedLimits, startServer, type TestServer } from '../support/server.ts'
-import { latin1, type Secrets, sentinelAddress } from './case.ts'
+import { latin1, numberOf, type Secrets, sentinelAddress } from './case.ts'
 import { liveHeapBytes } from './heap.ts'
-import { type Descriptors, descriptorsOf, hasEnded, residentBytesOf } from './process.ts'
+import { clientsOf, type Descriptors, descriptorsOf, hasEnded, residentBytesOf } from './process.ts'
 import { type Place, talk } from './wire.ts'
 
 /** What the process holds when nobody is connected. */
@@ -76,7 +76,10 @@ export const watch = (server: TestServer, ca: string | undefined, secrets: Secre
   let sentinels = 0
   const settled = async (): Promise<void> => {
     if (hasEnded(server)) return
-    await eventually(30_000, 'the server leaves connections open', () => hasEnded(server) || descriptorsOf(server).sockets <= atRest)
+    const isAtRest = (): boolean => hasEnded(server) || descriptorsOf(server).sockets <= atRest
+    await eventually(30_000, 'connections are left', isAtRest).catch(() => {
+      throw new Error(`connections are left, from ${clientsOf(server.port).map((address) => `${address} (case ${numberOf(address)})`).join(', ')}`)
+    })
     // Lines are written in their order: where this one is, all others are.
     const path = `/sentinel-${++sentinels}`
     const bytes = latin1(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)

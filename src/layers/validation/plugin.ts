@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http'
+
 import type { FastifyBodyParser, FastifyPluginCallback, FastifyServerOptions, onRequestHookHandler, RouteOptions } from 'fastify'
 
 import { Problem } from '../../core/errors.ts'
@@ -77,7 +79,7 @@ const createMediaTypeCheck = (config: RouteOptions['config'], bodyLimitBytes: nu
     const { accept } = headers
     if (accept !== undefined && accept !== '*/*' && !accepts(accept, produces)) {
       next(new Problem('not_acceptable', { detail: `This answers ${produces}.` }))
-    } else if (carriesBody(headers) && !(read.has(String(headers['content-type']).toLowerCase()) && isPlain(headers))) next(unsupported)
+    } else if (carriesBody(request.raw) && !(read.has(String(headers['content-type']).toLowerCase()) && isPlain(headers))) next(unsupported)
     // On every method: a body that no route reads is received all the same.
     else if (Number(headers['content-length'] ?? 0) > bodyLimitBytes) next(tooLarge)
     else next()
@@ -86,8 +88,13 @@ const createMediaTypeCheck = (config: RouteOptions['config'], bodyLimitBytes: nu
 
 type Headers = { readonly [name: string]: string | string[] | undefined }
 
-const carriesBody = (headers: Headers): boolean =>
-  headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0')
+/** HTTP/1.1 announces a body in its fields (RFC 9112 section 6); over HTTP/2 one may follow that no field tells of. */
+const carriesBody = (request: IncomingMessage & { readonly stream?: { readonly endAfterHeaders: boolean } }): boolean => {
+  const { headers, stream } = request
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0'))
+    return true
+  return stream?.endAfterHeaders === false && headers['content-length'] === undefined
+}
 
 const charsets = ['', ';charset=utf-8', '; charset=utf-8', ';charset="utf-8"', '; charset="utf-8"']
 

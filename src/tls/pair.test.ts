@@ -6,7 +6,6 @@ import { describe, test } from 'node:test'
 import { describeUnless, servicesMissing } from '../../test/support/services.ts'
 import { createTestAuthority, type Issued } from '../../test/support/tls-material.ts'
 import { expiryWarning, isChainWhole, isFor, judgePair, type Pair } from './pair.ts'
-import { keyModeMistake } from './pair-files.ts'
 
 const authority = await createTestAuthority()
 const dayMs = 86_400_000
@@ -135,24 +134,4 @@ test('a chain that leads on is told from the certificate alone, and from one in 
   assert.equal(chain.length, 2)
   assert.equal(isChainWhole(pairOf({ cert: leaf, key: deep.key })), false)
   assert.equal(isChainWhole(pairOf({ cert: [leaf, ...chain.toReversed()].join('\n'), key: deep.key })), false)
-})
-
-test('the key file is for its owner alone; one of root is for this user by its group', () => {
-  for (const [mode, uid, own, isRefused] of [
-    [0o100600, 1000, 1000, false],
-    [0o100400, 1000, 1000, false],
-    [0o100640, 1000, 1000, true],
-    [0o100604, 1000, 1000, true],
-    [0o100620, 1000, 1000, true],
-    [0o100602, 1000, 1000, true],
-    [0o100601, 1000, 1000, true],
-    [0o100666, 1000, 1000, true],
-    [0o100600, 0, 0, false],
-    [0o100640, 0, 0, true],
-    [0o100640, 0, 1000, false],
-    [0o100440, 0, 1000, false],
-    [0o100660, 0, 1000, true],
-    [0o100644, 0, 1000, true],
-  ] as const)
-    assert.equal(keyModeMistake({ mode, uid }, own) !== undefined, isRefused, `${mode.toString(8)} of ${uid} for ${own}`)
 })

@@ -10,8 +10,8 @@ export const plainName = 'filmgate.test'
 
 const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update']
 
-/** Debian's Chromium, without a window. `names` lead to this machine; a star stands for all below. */
-export const openBrowser = async (names: readonly string[] = [plainName]): Promise<Browser> => {
+/** Debian's Chromium, without a window. `names` lead to this machine; a star stands for all below. `more` are further switches. */
+export const openBrowser = async (names: readonly string[] = [plainName], more: readonly string[] = []): Promise<Browser> => {
   assertPageBuilt()
   const executablePath = chromiumPath()
   assert.ok(executablePath)
@@ -21,6 +21,7 @@ export const openBrowser = async (names: readonly string[] = [plainName]): Promi
     '--no-sandbox',
     '--disable-sync',
     `--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join(', ')}`,
+    ...more,
   ]
   return chromium.launch({ executablePath, args })
 }

@@ -8,7 +8,7 @@ import { type LogRecord, raisedLimits, type TestServer } from '../support/server
 import { describeUnless } from '../support/services.ts'
 import { behindAnotherProxy, upstreamOverTls } from './edits.ts'
 import { forgedFields, forgedRequest } from './forged-fields.ts'
-import { isProxyId, sceneOfSuite, proxiesMissing, proxyAddress, requestsIn, type Scene } from './scene.ts'
+import { isProxyId, sceneOfSuite, proxiesMissing, proxyAddress, requestsIn } from './scene.ts'
 import { askThrough, connectTo, fieldOf, type Reply, talk } from './wire.ts'
 
 /** So much of this route for each client, and nearly nothing else is limited. */
@@ -44,13 +44,9 @@ describeUnless(proxiesMissing, 'who a client is behind a proxy [ASVS 4.1.3]', ()
   for (const [i, name] of proxyNames.entries()) {
     describe(name, () => {
       const [first, second, forger] = [`127.0.${i + 1}.1`, `127.0.${i + 1}.2`, `127.0.${i + 1}.3`]
-      const here = async (): Promise<Scene & { readonly proxy: Proxy }> => {
-        const all = await scene()
-        return { ...all, proxy: all.proxies[name] }
-      }
-
       test('the log names the address that the client connects from, IPv4 and IPv6', async () => {
-        const { proxy, server } = await here()
+        const { proxies, server } = await scene()
+        const proxy = proxies[name]
         for (const from of [first, '::1']) {
           const reply = await askThrough(proxy, { from, target: '/add_film', method: 'HEAD' })
           const record = await loggedAs(server, reply)
@@ -60,13 +56,15 @@ describeUnless(proxiesMissing, 'who a client is behind a proxy [ASVS 4.1.3]', ()
       })
 
       test('two clients have two quotas, and one that used up its own is refused alone', async () => {
-        const { proxy } = await here()
+        const { proxies } = await scene()
+        const proxy = proxies[name]
         assert.deepEqual(await statusesFrom(proxy, first, limit + 1), full)
         assert.deepEqual(await statusesFrom(proxy, second, limit + 1), full)
       })
 
       test('one who is refused stays refused, whatever it says of itself', async () => {
-        const { proxy, server } = await here()
+        const { proxies, server } = await scene()
+        const proxy = proxies[name]
         assert.deepEqual(await statusesFrom(proxy, forger, limit + 1), full)
         await forgeAll(proxy, forger, async (what, reply) => {
           assert.equal(reply.status, 429, what)
@@ -78,7 +76,8 @@ describeUnless(proxiesMissing, 'who a client is behind a proxy [ASVS 4.1.3]', ()
       })
 
       test('the same over HTTP/2', async () => {
-        const { proxy, server } = await here()
+        const { proxies, server } = await scene()
+        const proxy = proxies[name]
         const socket = await connectTo(proxy, { from: forger, protocols: ['h2'] })
         const session = connectHttp2(`https://${publicHost}`, { createConnection: () => socket })
         const ask = (fields: Readonly<Record<string, string>>) =>
@@ -86,7 +85,12 @@ describeUnless(proxiesMissing, 'who a client is behind a proxy [ASVS 4.1.3]', ()
             const stream = session.request({ ':path': limited, ...fields })
             stream.on('response', resolve).on('error', reject).resume()
           })
-        for (const fields of [{ 'x-forwarded-for': '6.6.6.6' }, { forwarded: 'for=6.6.6.6' }, { 'x-real-ip': '6.6.6.6' }, { 'x-request-id': 'forged-request-id' }]) {
+        for (const fields of [
+          { 'x-forwarded-for': '6.6.6.6' },
+          { forwarded: 'for=6.6.6.6' },
+          { 'x-real-ip': '6.6.6.6' },
+          { 'x-request-id': 'forged-request-id' },
+        ]) {
           const answer = await ask(fields)
           assert.equal(Number(answer[':status']), 429, JSON.stringify(fields))
           const record = await server.logged((line) => line.msg === 'request' && line['request_id'] === answer['x-request-id'])
@@ -96,20 +100,31 @@ describeUnless(proxiesMissing, 'who a client is behind a proxy [ASVS 4.1.3]', ()
       })
 
       test('a forged host, scheme or port changes no answer', async () => {
-        const { proxy } = await here()
+        const { proxies } = await scene()
+        const proxy = proxies[name]
         const plain = await forge(proxy, first, '', '/openapi.json')
-        const forged = await forge(proxy, first, 'X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\nForwarded: host=evil.example\r\n', '/openapi.json')
+        const forged = await forge(
+          proxy,
+          first,
+          'X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\nForwarded: host=evil.example\r\n',
+          '/openapi.json',
+        )
         assert.deepEqual([forged.status, forged.body], [200, plain.body])
         assert.match(plain.body, /"url":"https:\/\/films\.example\.com"/)
       })
 
       test('a host that is not ours is refused with 421, also in an absolute target', async () => {
-        const { proxy, server } = await here()
+        const { proxies, server } = await scene()
+        const proxy = proxies[name]
         const reply = await askThrough(proxy, { from: second, fields: { Host: 'evil.example' } })
         assert.equal(reply.status, 421, reply.body)
         const record = await loggedAs(server, reply)
         assert.deepEqual([record['client'], record['verdict']], [second, 'misdirected_request'])
-        const absolute = await talk(await connectTo(proxy, { from: second }), `GET http://evil.example/ HTTP/1.1\r\nHost: ${publicHost}\r\n\r\n`, { answers: 1 })
+        const absolute = await talk(
+          await connectTo(proxy, { from: second }),
+          `GET http://evil.example/ HTTP/1.1\r\nHost: ${publicHost}\r\n\r\n`,
+          { answers: 1 },
+        )
         // nginx and Caddy go by the target, as RFC 9112 section 3.2.2 wants it; HAProxy refuses the contradiction.
         assert.ok([400, 421].includes(absolute.replies[0]?.status ?? 0), String(absolute.replies[0]?.status))
       })

@@ -11,7 +11,9 @@ const withField = (name: string, value: string, data = ''): ((smuggled: string) 
   return (smuggled) => ({ fields: [...post, [name, value.replace('SMUGGLED', smuggled)]], data: data + smuggled })
 }
 /** One pseudo-field that breaks out of the request line. */
-const withPseudo = (name: string, value: (smuggled: string) => string) => (smuggled: string): RawRequest => ({ fields: pseudo({ [name]: value(smuggled) }) })
+const withPseudo =
+  (name: string, value: (smuggled: string) => string) =>
+  (smuggled: string): RawRequest => ({ fields: pseudo({ [name]: value(smuggled) }) })
 
 const http1Line = ' HTTP/1.1\r\nHost: films.example.com\r\n\r\n'
 
@@ -79,7 +81,13 @@ export const http2Attacks: Readonly<Record<string, (smuggled: string) => RawRequ
   'two paths': (s) => ({ fields: [...pseudo(), [':path', '/v1/films/2']], data: s }),
   'an unknown pseudo-field': (s) => ({ fields: [[':x', s], ...pseudo()] }),
   'a pseudo-field behind others': () => ({ fields: [['x-a', 'b'], ...pseudo()] }),
-  CONNECT: (s) => ({ fields: [[':method', 'CONNECT'], [':authority', `${publicHost}:443`]], data: s }),
+  CONNECT: (s) => ({
+    fields: [
+      [':method', 'CONNECT'],
+      [':authority', `${publicHost}:443`],
+    ],
+    data: s,
+  }),
   'CONNECT for WebSocket': (s) => ({ fields: [...pseudo({ ':method': 'CONNECT' }), [':protocol', 'websocket']], data: s }),
   // Bodies where none is expected, and fields behind them.
   'GET with data': (s) => ({ fields: pseudo(), data: s }),

@@ -26,7 +26,13 @@ interface Outcome {
 }
 
 /** A client that asks one thing after the other on a connection that it keeps, until it is told to stop. */
-const keepAsking = async (proxy: Proxy, from: string, key: string, method: Outcome['method'], isOver: () => boolean): Promise<Outcome[]> => {
+const keepAsking = async (
+  proxy: Proxy,
+  from: string,
+  key: string,
+  method: Outcome['method'],
+  isOver: () => boolean,
+): Promise<Outcome[]> => {
   const outcomes: Outcome[] = []
   let socket: TLSSocket | undefined
   const fields = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }
@@ -97,7 +103,9 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     const key = first.key()
     await using stack = new AsyncDisposableStack()
     const certificate = authority.issue(publicHost)
-    const proxies = await Promise.all(proxyNames.map(async (name) => stack.use(await startProxy(name, { certificate, upstream: port, edits: patient[name] }))))
+    const proxies = await Promise.all(
+      proxyNames.map(async (name) => stack.use(await startProxy(name, { certificate, upstream: port, edits: patient[name] }))),
+    )
     let over = false
     const asking = proxies.map(async (proxy, i) => {
       const methods = ['GET', 'GET', 'GET', 'POST', 'POST'] as const
@@ -111,8 +119,8 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     // Each client is at work, then all the way through the restart, then again.
     await answeredBy(first, clients)
     assert.equal(await first.kill('SIGTERM'), 0)
-    await using again = await begin()
-    await answeredBy(again, clients, { times: 2 })
+    await using successor = await begin()
+    await answeredBy(successor, clients, { times: 2 })
     over = true
     const outcomes = await Promise.all(asking)
     await first[Symbol.asyncDispose]()
@@ -120,7 +128,6 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     let stored = 0
     for (const [i, name] of proxyNames.entries()) {
       const counts = tally(outcomes[i] ?? [])
-      if (process.env['TELL']) console.log(name, counts)
       const allowed = { GET: name === 'nginx' ? [200, 503] : [200], POST: [201, 502, 503] }
       for (const { method, reply, again } of outcomes[i] ?? []) {
         // HAProxy passes on to its client that a connection to Filmgate ended while it sent a request on it.
@@ -136,7 +143,7 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
       stored += counts['POST 201'] ?? 0
     }
     // No film that was acknowledged is missing, and none was added twice by a proxy that tried again.
-    assert.equal(countFilms(again) - filmsBefore, stored)
+    assert.equal(countFilms(successor) - filmsBefore, stored)
   })
 
   test('two instances: one ends, and no request is lost', async () => {
@@ -145,7 +152,9 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     await using stack = new AsyncDisposableStack()
     const certificate = authority.issue(publicHost)
     const proxies = await Promise.all(
-      proxyNames.map(async (name) => stack.use(await startProxy(name, { certificate, upstream: one.port, edits: second[name](other.port) }))),
+      proxyNames.map(async (name) =>
+        stack.use(await startProxy(name, { certificate, upstream: one.port, edits: second[name](other.port) })),
+      ),
     )
     let over = false
     const asking = proxies.map(async (proxy, i) => {
@@ -187,7 +196,8 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
         const record = await server.logged(({ request_id: id }) => id === fieldOf(reply, 'x-request-id'))
         assert.equal(record['client'], '127.0.0.41')
         // The same name, but from an authority that the proxy was not told of.
-        const shortened: readonly Edit[] = name === 'caddy' ? [['lb_try_duration 10s', 'lb_try_duration 1s']] : name === 'haproxy' ? [['retries 10', 'retries 1']] : []
+        const shortened: readonly Edit[] =
+          name === 'caddy' ? [['lb_try_duration 10s', 'lb_try_duration 1s']] : name === 'haproxy' ? [['retries 10', 'retries 1']] : []
         await using wary = await startProxy(name, { ...outside, edits: [...upstreamOverTls(stranger.file)[name], ...shortened] })
         const refused = await askThrough(wary, { from: '127.0.0.42' })
         assert.ok([502, 503].includes(refused.status), `${name}: ${refused.status}`)

@@ -65,4 +65,5 @@ export const isPastProxy = (record: LogRecord): boolean =>
   record['path'] !== null && (record['client'] === proxyAddress || !isProxyId(record['request_id']))
 
 /** Request ids that a proxy gave: those of Filmgate are 24 hexadecimal digits. */
-export const isProxyId = (id: unknown): boolean => /^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$/.test(String(id))
+export const isProxyId = (id: unknown): boolean =>
+  /^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$/.test(String(id))

@@ -43,12 +43,19 @@ describeUnless(proxiesMissing, 'the sites in deploy/', () => {
         const ca = readFileSync(authority.file)
         const at = (options: ConnectionOptions): Promise<string> => handshake(proxies[name], { ca, ...options })
         assert.match(await at({ minVersion: 'TLSv1.3', ALPNProtocols: ['h2', 'http/1.1'] }), /^TLSv1\.3 TLS_\w+ h2$/)
-        assert.match(await at({ maxVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] }), /^TLSv1\.2 ECDHE-ECDSA-(AES\d+-GCM|CHACHA20)\S* http\/1\.1$/)
+        assert.match(
+          await at({ maxVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] }),
+          /^TLSv1\.2 ECDHE-ECDSA-(AES\d+-GCM|CHACHA20)\S* http\/1\.1$/,
+        )
         // "@SECLEVEL=0", or our own OpenSSL would not even ask.
         const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const
         assert.match(await at(old), /PROTOCOL_VERSION|ECONNRESET/)
         for (const ciphers of ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'AES128-GCM-SHA256', 'NULL']) {
-          assert.match(await at({ maxVersion: 'TLSv1.2', ciphers: `${ciphers}:@SECLEVEL=0` }), /HANDSHAKE_FAILURE|INTERNAL_ERROR|ECONNRESET/, ciphers)
+          assert.match(
+            await at({ maxVersion: 'TLSv1.2', ciphers: `${ciphers}:@SECLEVEL=0` }),
+            /HANDSHAKE_FAILURE|INTERNAL_ERROR|ECONNRESET/,
+            ciphers,
+          )
         }
         assert.match(await handshake(proxies[name], {}), /UNABLE_TO_VERIFY|SELF_SIGNED|UNABLE_TO_GET/)
       })
@@ -85,22 +92,25 @@ describeUnless(proxiesMissing, 'the sites in deploy/', () => {
           ['/plain', 'evil.example'],
           [`http://evil.example/plain`, publicHost],
           ['/plain%0d%0aLocation:%20https://evil.example', publicHost],
-        ]) {
+        ] as const) {
           for (const method of ['GET', 'HEAD']) {
             const reply = await plainly(proxy, `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, method === 'HEAD')
             // HAProxy refuses a target that contradicts Host.
             if (reply.status === 400) {
-              assert.ok(target?.startsWith('http:'), target)
+              assert.ok(target.startsWith('http:'), target)
               continue
             }
             assert.equal(reply.status, 308, target)
             const location = fieldOf(reply, 'location') ?? ''
             assert.ok(location.startsWith(`${origin}/`), location)
-            assert.equal(location.slice(origin.length), target?.replace('http://evil.example', ''))
+            assert.equal(location.slice(origin.length), target.replace('http://evil.example', ''))
           }
         }
         for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
-          const reply = await plainly(proxy, `${method} /plain HTTP/1.1\r\nHost: ${publicHost}\r\nAuthorization: Bearer fg_x\r\nContent-Length: 2\r\n\r\n{}`)
+          const reply = await plainly(
+            proxy,
+            `${method} /plain HTTP/1.1\r\nHost: ${publicHost}\r\nAuthorization: Bearer fg_x\r\nContent-Length: 2\r\n\r\n{}`,
+          )
           assert.equal(reply.status, 403, method)
           assert.match(fieldOf(reply, 'content-type') ?? '', /^application\/problem\+json/)
           assert.deepEqual([problemOf(reply)['code'], problemOf(reply)['status']], ['forbidden', 403])
@@ -132,7 +142,12 @@ describeUnless(proxiesMissing, 'the sites in deploy/', () => {
           assert.equal(await vote(from, { Origin: origin, 'Sec-Fetch-Site': 'same-origin' }), true)
           assert.equal(await vote(from, { Referer: `${origin}/index.html` }), true)
         }
-        for (const fields of [{ Origin: 'https://evil.example' }, { Origin: `http://${publicHost}` }, { Origin: `${origin}.evil.example` }, { 'Sec-Fetch-Site': 'cross-site' }]) {
+        for (const fields of [
+          { Origin: 'https://evil.example' },
+          { Origin: `http://${publicHost}` },
+          { Origin: `${origin}.evil.example` },
+          { 'Sec-Fetch-Site': 'cross-site' },
+        ]) {
           assert.equal(await vote('127.0.0.23', fields), false, JSON.stringify(fields))
         }
         const counted = problemOf(await askThrough(proxies[name], { from: '127.0.0.23', target: `/v1/films/${film}` }))
@@ -163,7 +178,9 @@ describeUnless(proxiesMissing, 'the sites in deploy/', () => {
     using folder = temporaryFolder()
     const file = join(import.meta.dirname, '../../deploy/caddy/Caddyfile')
     const env = { HOME: folder.path, PATH: process.env['PATH'] ?? '' }
-    const { stdout } = await promisify(execFile)(proxyProgram('caddy') ?? '', ['adapt', '--adapter', 'caddyfile', '--config', file], { env })
+    const { stdout } = await promisify(execFile)(proxyProgram('caddy') ?? '', ['adapt', '--adapter', 'caddyfile', '--config', file], {
+      env,
+    })
     const hosts = [...stdout.matchAll(/"host":\s*\[([^\]]*)\]/g)].map(([, list]) => list?.trim())
     assert.deepEqual([...new Set(hosts)], [JSON.stringify(publicHost)])
     assert.doesNotMatch(stdout, /automate|on_demand|"internal"/)

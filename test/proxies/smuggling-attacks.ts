@@ -90,8 +90,7 @@ const named = <Value>(
   kind: string,
   forms: Readonly<Record<string, Value>>,
   attack: (form: Value) => Attack,
-): Readonly<Record<string, Attack>> =>
-  Object.fromEntries(Object.entries(forms).map(([name, form]) => [`${kind}: ${name}`, attack(form)]))
+): Readonly<Record<string, Attack>> => Object.fromEntries(Object.entries(forms).map(([name, form]) => [`${kind}: ${name}`, attack(form)]))
 
 const chunkedHead = 'Transfer-Encoding: chunked\r\n\r\n'
 
@@ -129,7 +128,8 @@ const connectionAttacks: Readonly<Record<string, Attack>> = {
   'an upgrade to WebSocket': (head, s) =>
     `${head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n${s}`,
   'CONNECT with a request behind': (_head, s) => `CONNECT ${publicHost}:443 HTTP/1.1\r\nHost: ${publicHost}:443\r\n\r\n${s}`,
-  'CONNECT with a body': (_head, s) => `CONNECT ${publicHost}:443 HTTP/1.1\r\nHost: ${publicHost}\r\nContent-Length: ${size(s)}\r\n\r\n${s}`,
+  'CONNECT with a body': (_head, s) =>
+    `CONNECT ${publicHost}:443 HTTP/1.1\r\nHost: ${publicHost}\r\nContent-Length: ${size(s)}\r\n\r\n${s}`,
   'GET with a body': (_head, s) => `GET /v1/films/1 HTTP/1.1\r\nHost: ${publicHost}\r\nContent-Length: ${size(s)}\r\n\r\n${s}`,
   'GET with a chunked body': (_head, s) =>
     `GET /v1/films/1 HTTP/1.1\r\nHost: ${publicHost}\r\nTransfer-Encoding: chunked\r\n\r\n${hex(s)}\r\n${s}\r\n0\r\n\r\n`,
@@ -154,7 +154,11 @@ export const attacks: Readonly<Record<string, Attack>> = {
   ...named('TE.CL', codings, teCl),
   ...named('TE alone', codings, teAlone),
   ...named('Content-Length over the request', lengthForms, (form) => (head, s) => `${head}${form(size(s))}\r\n\r\n${s}`),
-  ...named('Content-Length before chunks', lengthForms, (form) => (head, s) => `${head}${form(5)}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${s}`),
+  ...named(
+    'Content-Length before chunks',
+    lengthForms,
+    (form) => (head, s) => `${head}${form(5)}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${s}`,
+  ),
   ...named('chunks', chunkForms, (form) => (head, s) => `${head}${chunkedHead}${form(s)}`),
   ...connectionAttacks,
 }

@@ -15,13 +15,13 @@ const placeholder = '/mark'.padEnd(28, '-')
 /** So many attack at once, each beside a victim of its own. */
 const crews = 6
 
+const heads = (key: string): Readonly<Record<string, string>> => ({
+  'answered before the body': `POST /nowhere HTTP/1.1\r\nHost: ${publicHost}\r\n`,
+  'with the body read': `POST /add_film HTTP/1.1\r\nHost: ${publicHost}\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n`,
+})
+
 describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]', () => {
   const scene = sceneOfSuite()
-
-  const heads = (key: string): Readonly<Record<string, string>> => ({
-    'answered before the body': `POST /nowhere HTTP/1.1\r\nHost: ${publicHost}\r\n`,
-    'with the body read': `POST /add_film HTTP/1.1\r\nHost: ${publicHost}\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n`,
-  })
 
   test('what the others go by: a request that comes past the proxy is seen as such', async () => {
     const { server } = await scene()
@@ -33,7 +33,10 @@ describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]',
     const { server, proxies } = await scene()
     const proxy = proxies[name]
     const left = Object.entries(heads(server.key())).flatMap(([where, head]) =>
-      Object.entries(attacks).map(([attack, bytes]) => ({ title: `${attack}, ${where}`, bytes: bytes(head, smuggledRequest(placeholder)) })),
+      Object.entries(attacks).map(([attack, bytes]) => ({
+        title: `${attack}, ${where}`,
+        bytes: bytes(head, smuggledRequest(placeholder)),
+      })),
     )
     const titles = new Map<string, string>()
     const attackInTurn = async (): Promise<void> => {
@@ -62,7 +65,8 @@ describeUnless(proxiesMissing, 'request smuggling through a proxy [ASVS 4.2.1]',
   }
 
   for (const name of proxyNames)
-    test(`${name}: ${Object.keys(attacks).length} ways to hide a request in a body, and nobody gets the answer of somebody else`, () => attackAll(name))
+    test(`${name}: ${Object.keys(attacks).length} ways to hide a request in a body, and nobody gets the answer of somebody else`, () =>
+      attackAll(name))
 
   test('nothing came past a proxy, also later, and no attack made Filmgate stumble', async () => {
     const { server } = await scene()

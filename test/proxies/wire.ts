@@ -33,9 +33,7 @@ export interface Connecting {
 export const connectTo = async ({ httpsPort }: Pick<Proxy, 'httpsPort'>, options: Connecting): Promise<TLSSocket> => {
   const { from, servername = publicHost, protocols = ['http/1.1'], ca } = options
   const socket = connectTls({
-    port: httpsPort,
-    host: from === '::1' ? '::1' : '127.0.0.1',
-    localAddress: from,
+    socket: connectPlain({ port: httpsPort, host: from === '::1' ? '::1' : '127.0.0.1', localAddress: from }),
     servername,
     ALPNProtocols: [...protocols],
     ...(ca === undefined ? { rejectUnauthorized: false } : { ca }),

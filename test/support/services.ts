@@ -55,7 +55,7 @@ const find: Readonly<Record<Service, () => string | undefined>> = {
   openssl: () => onPath('openssl'),
   redis: () => redisPrograms()?.server,
   faketime: faketimeLibrary,
-  proxies: () => (['caddy', 'nginx', 'haproxy'] as const).every((name) => proxyProgram(name) !== undefined) ? 'all' : undefined,
+  proxies: () => ((['caddy', 'nginx', 'haproxy'] as const).every((name) => proxyProgram(name) !== undefined) ? 'all' : undefined),
 }
 
 /**

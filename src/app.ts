@@ -5,18 +5,16 @@ import { createAuditRepository } from './api/audit/repository.ts'
 import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
-import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
 import type { ApiDescription } from './api/site/document.ts'
 import type { Delivery } from './api/site/page-fields.ts'
 import { pageRoutes } from './api/site/page.ts'
-import { redirectRoutes } from './api/site/redirect.ts'
 import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
-import { type Certificates, createListener, type Listener } from './listener.ts'
+import { type Certificates, createListener, type Listener, servedHosts } from './listener.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
@@ -27,7 +25,8 @@ export interface Protections {
   readonly concurrency: () => layers.ConcurrencyLimits
 }
 
-interface SharedOptions {
+/** Of every listener. */
+export interface SharedOptions {
   readonly config: Config
   readonly clock: Clock
   readonly log: layers.Log
@@ -47,11 +46,6 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
   readonly onUntrustedProxy: () => void
-}
-
-interface OpsTls {
-  /** Undefined where only this machine can reach it. */
-  readonly certificates?: Certificates | undefined
 }
 
 export interface App {
@@ -170,70 +164,3 @@ const deliveryOf = ({ config, certificates }: Pick<AppOptions, 'config' | 'certi
 /** Where whoever reads the documentation finds the server. */
 const addressOf = ({ config: { server }, certificates }: Pick<AppOptions, 'config' | 'certificates'>): string =>
   server.publicUrl === '' ? `${certificates === undefined ? 'http' : 'https'}://localhost:${server.port}` : server.publicUrl
-
-export interface RedirectOptions extends SharedOptions {
-  readonly limiterStore: layers.LimiterStore
-  readonly limits: layers.Limits
-  /** Where TLS is spoken, as it listens. */
-  readonly tlsPort: number
-}
-
-/** The plain listener in front of the TLS one: it sends browsers there and refuses everything else, counted in the same `total`. */
-export const buildRedirectApp = async (options: RedirectOptions): Promise<FastifyInstance> => {
-  const { config, log, observe, limiterStore: store, limits } = options
-  const listener = createListener({
-    ...options,
-    write: log.access,
-    count: layers.createTotalCount(store, limits),
-    trustedProxies: config.server.trustedProxies,
-    hosts: servedHosts(config),
-  })
-  const { server } = listener
-  await server.register(layers.transport, listener.transport)
-  await server.register(layers.clientAddress, { addresses: listener.addresses })
-  await server.register(layers.accessLog, listener.accessLog)
-  await server.register(layers.totalLimit, { store, limits, observe })
-  await server.register(layers.messageChecks, listener.messageChecks)
-  await server.register(layers.problems, { observe })
-  redirectRoutes(server, { publicOrigin: config.server.publicUrl, tlsPort: options.tlsPort })
-  await server.ready()
-  return server
-}
-
-/** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
-export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls): Promise<FastifyInstance> => {
-  const { config, clock, log, observe, certificates, maxConnections, ...ops } = options
-  const write = (record: layers.AccessRecord): void => {
-    if (record.verdict !== 'ok') log.access(record)
-  }
-  const listener = createListener({
-    config,
-    clock,
-    observe,
-    write,
-    count: () => ({}),
-    trustedProxies: [],
-    hosts: [config.ops.host, ...servedHosts(config)],
-    certificates,
-    ...(maxConnections === undefined ? {} : { maxConnections }),
-  })
-  const { server, routes } = listener
-  await server.register(layers.transport, listener.transport)
-  await server.register(layers.clientAddress, { addresses: listener.addresses })
-  await server.register(layers.accessLog, listener.accessLog)
-  await server.register(layers.messageChecks, listener.messageChecks)
-  await server.register(layers.problems, { observe })
-  await server.register(layers.authorization, { observe, clock, publicPermissions: new Set<never>() })
-  await server.register(layers.validation)
-  opsRoutes(server, ops)
-  layers.addMethodAnswers(server, routes)
-  layers.addNotFoundAnswer(server)
-  await server.ready()
-  return server
-}
-
-const servedHosts = ({ server }: Config): string[] => [
-  server.host,
-  ...server.hosts,
-  ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host]),
-]

@@ -164,3 +164,10 @@ const described = (cause: unknown): string => {
   if (cause instanceof Error) return cause.stack ?? cause.message
   return typeof cause === 'string' ? cause : JSON.stringify(cause)
 }
+
+/** The names that the API is called by, besides those of loopback. */
+export const servedHosts = ({ server }: Config): string[] => [
+  server.host,
+  ...server.hosts,
+  ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host]),
+]

@@ -1,9 +1,9 @@
-import { buildApp, buildOpsApp } from './app.ts'
-import { type Config, isLoopback } from './config.ts'
+import { type App, type AppOptions, buildApp } from './app.ts'
+import type { Config } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
-import { openAccounts } from './serve/accounts.ts'
+import { createLog, LimitSyntaxError, type Log, openLogSink, parseLimits } from './layers/index.ts'
+import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openTls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
@@ -13,11 +13,10 @@ import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
-import { listenHost } from './serve/public-binding.ts'
-import { openRedirect } from './serve/redirect.ts'
+import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
 import { shareConnections } from './serve/open-files.ts'
-import { openStores } from './serve/stores.ts'
+import { openStores, type Stores } from './serve/stores.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -56,74 +55,88 @@ export const checkLimits = (text: string): string | undefined => {
   }
 }
 
-/** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
-export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
-  const clock = systemClock
-  const sink = openLogSink(1)
-  const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
-  const observe = log.event
-  // First, so that a certificate that cannot be used keeps nothing else from being tried again.
-  const tls = await openTls({ config, clock, log, observe, print, dataDir: () => openDataDir(config) })
-  const certificates = tls?.certificates
-  const stores = await openStores({ config, clock, observe, print, hasTerminal })
-  const { database, films, votes, masterKey, trail, starterKeyPath, claim, databaseDir } = stores
+/** What an operator should know at the start: in the log, on the terminal, and in /readyz. */
+const createWarnings = (log: Log, print: ServeOptions['print']) => {
   const warnings: string[] = []
   const warn = (warning: string): void => {
     warnings.push(warning)
     log.note('warn', warning)
     print(`WARNING: ${warning}\n`)
   }
-  database.warnings.forEach(warn)
-  const connections = shareConnections(config)
-  if (connections.warning !== undefined) warn(connections.warning)
-  const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
-  const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
-  const accounts = await openAccounts({ config, clock, observe, database, masterKey, trail, limiterStore, warn })
-  const protections = createProtections(config)
-  const app = await buildApp({
-    config,
-    maxConnections: connections.api,
-    certificates,
-    clock,
-    limiterStore,
-    protections,
-    log,
-    observe,
+  return { warnings, warn }
+}
+
+interface Parts extends Omit<AppOptions, 'films' | 'votes' | 'voterId' | 'accounts' | 'credentials' | 'onUntrustedProxy'> {
+  readonly stores: Stores
+  readonly accounts: OpenAccounts
+  readonly warn: (warning: string) => void
+}
+
+const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, warn, ...parts }: Parts): Promise<App> =>
+  buildApp({
+    ...parts,
     films,
     votes,
     voterId: createVoterIds(masterKey.derive('voter')),
     accounts: accounts.routes,
-    credentials: withOperator(masterKey, clock.epochMs, accounts.credentials),
-    originOf: (key) => reloading.originOf(key),
+    credentials: withOperator(masterKey, parts.clock.epochMs, accounts.credentials),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
-  refuseUnknownRoutes(config, app.routes)
-  const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print, onReloaded })
-  const limiter = limiterOf(config, limiterStore)
-  const opsApp = await buildOpsApp({
-    config,
-    maxConnections: connections.ops,
-    clock,
-    log,
-    observe,
-    database,
-    databaseDir,
-    limiter,
-    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
-    // Health is asked for by programs of this machine, which need no certificate; from elsewhere it is not to be read or changed on its way.
-    certificates: isLoopback(config.ops.host) ? undefined : certificates,
+
+/** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
+export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
+  const clock = systemClock
+  const sink = openLogSink(1)
+  const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
+  const observe = log.event
+  const shared = { config, clock, log, observe }
+  // First, so that a certificate that cannot be used keeps nothing else from being tried again.
+  const tls = await openTls({ ...shared, print, dataDir: () => openDataDir(config) })
+  const stores = await openStores({ ...shared, print, hasTerminal })
+  const { database, masterKey, trail, starterKeyPath, claim } = stores
+  const { warnings, warn } = createWarnings(log, print)
+  database.warnings.forEach(warn)
+  const connections = shareConnections(config)
+  if (connections.warning !== undefined) warn(connections.warning)
+  const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
+  const limiterStore = await openLimiterStore({ ...shared, masterKey, warn })
+  const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
+  const protections = createProtections(config)
+  const app = await buildServedApp({
+    ...shared,
+    maxConnections: connections.api,
+    certificates: tls?.certificates,
+    limiterStore,
+    protections,
+    stores,
+    accounts,
+    warn,
+    originOf: (key) => reloading.originOf(key),
   })
-  const opsAddress = await opsApp.listen({ host: listenHost(config.ops.host), port: config.ops.port })
-  const address = await app.server.listen({ host: listenHost(config.server.host), port: config.server.port })
-  const redirect = await openRedirect({ config, maxConnections: connections.redirect, clock, log, observe, limiterStore, limits: protections.limits }, app.server)
-  const endKeeping = tls?.keep([app.server, opsApp])
+  refuseUnknownRoutes(config, app.routes)
+  const reloading = createReloading({ ...shared, protections, routes: app.routes, print, onReloaded })
+  const { address, opsAddress, servers } = await startListening({
+    ...shared,
+    app,
+    tls,
+    connections,
+    limiterStore,
+    limits: protections.limits,
+    ops: {
+      database,
+      databaseDir: stores.databaseDir,
+      limiter: limiterOf(config, limiterStore),
+      warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
+    },
+  })
+  const endKeeping = tls?.keep(servers)
   observe({ event: 'sys_startup', address })
 
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
     endKeeping?.()
-    await Promise.all([app.server, opsApp, ...redirect].map(drain))
+    await Promise.all(servers.map(drain))
     await accounts.close()
     await limiterStore.close()
     await database.close()
@@ -136,5 +149,5 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     tls?.reload()
   }
   const origin = tls?.originOf(address) ?? address
-  return { address, opsAddress, origin, caPath: certificates?.caPath, starterKeyPath, claim, hasPage, stop, reload }
+  return { address, opsAddress, origin, caPath: tls?.certificates.caPath, starterKeyPath, claim, hasPage, stop, reload }
 }

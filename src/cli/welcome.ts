@@ -19,7 +19,7 @@ ${adding(serving)}${claiming(serving)}
 On from the start:
   limits      ${limits.default} for each client and route; ${builtIn(config)}in all ${limits.total}; counted in ${counters(config)}${observed(config)}
 ${throttled(config)}  at once     ${config.concurrency.perClient} requests of each client, ${config.concurrency.total} in all
-  access      reading and voting for everybody, adding films with credentials; other sites' pages cannot vote or write (CORS is closed)
+  access      reading and voting for everybody, adding films with credentials; ${foreignPages(config)}
   input       JSON only, at most ${server.bodyLimitBytes} bytes, schema for every part, nothing coerced or stripped; SQL only with parameters
   transport   ${secured(config)}hosts ${['localhost', server.host, ...server.hosts].join(', ')}; headers within ${server.headerTimeoutMs / 1000} s, requests within ${server.requestTimeoutMs / 1000} s
   answers     security headers and a strict CSP on every one, problem documents without internals
@@ -69,6 +69,13 @@ const trusting = ({ caPath }: Serving): string =>
 const secured = ({ tls }: Config): string => {
   if (tls.mode === 'off') return ''
   return `TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1${tls.redirectPort === 0 ? '' : `, plain HTTP on port ${tls.redirectPort} redirected`}; `
+}
+
+const foreignPages = ({ cors: { origins, routes } }: Config): string => {
+  const lists = [origins, ...Object.values(routes).map((route) => route.origins)]
+  if (lists.every((list) => list.length === 0)) return "other sites' pages cannot vote or write (CORS is closed)"
+  if (lists.some((list) => list.includes('*'))) return "every site's pages may read, in part or all (CORS: filmgate routes)"
+  return `pages of ${new Set(lists.flat()).size} other origins may call (CORS: filmgate routes)`
 }
 
 /** What the article's calls have besides, where the configuration left it to them. */

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createServer } from 'node:tls'
 
-import { secureContextOptions } from '../../src/layers/transport/tls-context.ts'
+import { renewTicketKeys, secureContextOptions } from '../../src/layers/transport/tls-context.ts'
 import { assertQuietLog } from '../support/attack.ts'
 import { within } from '../support/deadline.ts'
 import { sendRaw } from '../support/raw.ts'
@@ -121,6 +121,38 @@ test('[ASVS 12.1.1] [ASVS 12.1.2] the running server is that strict', async () =
     assert.match(await outcome({ maxVersion: 'TLSv1.2', ciphers: `${ciphers}:@SECLEVEL=0` }), /HANDSHAKE_FAILURE$/, ciphers)
   assert.equal(await outcome({ maxVersion: 'TLSv1.2' }), 'TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256')
   assert.equal(await outcome({}), 'TLSv1.3 TLS_AES_128_GCM_SHA256')
+})
+
+describe('session tickets', () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+    test(`${maxVersion}: resumed, but not behind the hour in which its key was made (RFC 9325 section 3.4)`, async () => {
+      const authority = await createTestAuthority()
+      const listening = createServer(secureContextOptions(await authority.issue()), (socket) => {
+        socket.on('error', () => undefined)
+        socket.write('x')
+      }).listen(0, '127.0.0.1')
+      await once(listening, 'listening')
+      const { port } = listening.address() as AddressInfo
+      const visit = async (session?: Buffer) => {
+        const options = { port, ca: authority.ca, servername: 'localhost', maxVersion, ...(session && { session }) }
+        const socket = await shakeHands(options)
+        let given: Buffer | undefined
+        socket.on('session', (ticket) => (given = ticket))
+        // Tickets of TLS 1.3 come before the first byte (RFC 8446 section 4.6.1).
+        await once(socket, 'data')
+        const isReused = socket.isSessionReused()
+        const ticket = given ?? socket.getSession()
+        socket.destroy()
+        return { isReused, ticket }
+      }
+      const first = await visit()
+      assert.deepEqual([first.isReused, (await visit(first.ticket)).isReused], [false, true])
+      renewTicketKeys(listening)
+      assert.equal((await visit(first.ticket)).isReused, false)
+      const second = await visit()
+      assert.equal((await visit(second.ticket)).isReused, true)
+      listening.close()
+    })
 })
 
 /** The start of a ClientHello of 248 bytes (RFC 8446 section 4.1.2). */
@@ -245,6 +277,7 @@ describeUnless(servicesMissing('openssl'), 'as openssl sees it', () => {
     assert.match(said, /no renegotiation|alert/i)
     assert.match(said, /Secure Renegotiation IS supported/)
     assert.match(said, /Compression: NONE/)
+    assert.match(said, /TLS session ticket lifetime hint: 1800 \(seconds\)/)
     assert.doesNotMatch(await session('-tls1_3'), /Max Early Data: [1-9]/)
   })
 })

@@ -47,7 +47,8 @@ const runOne = async (tool: Tool, selfCheck: boolean): Promise<Ran> => {
   }
 }
 
-const show = ({ tool, id, where, text }: Finding): string => `  ${tool}: ${id}${where === '' ? '' : `, ${where}`}\n    ${text.split('\n').join('\n    ')}`
+const show = ({ tool, id, where, text }: Finding): string =>
+  `  ${tool}: ${id}${where === '' ? '' : `, ${where}`}\n    ${text.split('\n').join('\n    ')}`
 
 /** Of the weak server: every plant of every tool. Returns what was not found. */
 const missingPlants = (tool: Tool, { findings }: Ran): string[] =>

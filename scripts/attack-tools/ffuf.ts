@@ -36,7 +36,8 @@ export const judgePaths = (tried: readonly Tried[], asked: readonly string[], kn
     const fine = status === 404 || (status === 400 && isCrooked(path)) || (status === 429 && limited) || (isThere && status < 500)
     if (!fine) found.push({ id: `status ${status}`, where: path, text: `${length} bytes` })
   }
-  if (limited && !tried.some(({ status }) => status === 429)) found.push({ id: 'no limit', where: '', text: 'nothing was refused with 429' })
+  if (limited && !tried.some(({ status }) => status === 429))
+    found.push({ id: 'no limit', where: '', text: 'nothing was refused with 429' })
   return found
 }
 
@@ -64,7 +65,8 @@ export const ffuf: Tool = {
     const byStatus = Object.entries(Object.groupBy(raised.tried, ({ status }) => String(status)))
     const counted = byStatus.map(([status, of]) => `${of?.length} ${status}`).join(', ')
     const limited = surroundings.selfCheck ? undefined : await tryPaths(surroundings, 'default')
-    const refused = limited === undefined ? '' : `; under the default limits ${limited.tried.filter(({ status }) => status === 429).length} 429`
+    const refused =
+      limited === undefined ? '' : `; under the default limits ${limited.tried.filter(({ status }) => status === 429).length} 429`
     return {
       findings: [...raised.findings, ...(limited?.findings ?? [])],
       summary: `${raised.tried.length} paths: ${counted}${refused}`,

@@ -42,7 +42,8 @@ export const judgeH2load = (run: H2load, where: string, most2xx?: number): Heard
   const [s2, s3, s4, s5] = run.statuses
   if (run.protocol !== 'h2') found.push({ id: 'no HTTP/2', where, text })
   // h2load counts answers of 4xx and 5xx as failed: `errored` are those that never got one.
-  if (run.done !== run.total || run.errored > 0 || run.timeouts > 0 || s2 + s3 + s4 + s5 !== run.total) found.push({ id: 'failed requests', where, text })
+  if (run.done !== run.total || run.errored > 0 || run.timeouts > 0 || s2 + s3 + s4 + s5 !== run.total)
+    found.push({ id: 'failed requests', where, text })
   if (s5 > 0 || s3 > 0) found.push({ id: 'unexpected statuses', where, text })
   if (most2xx === undefined ? s2 !== run.total : s2 > most2xx) found.push({ id: 'wrong number of 2xx', where, text })
   return found
@@ -77,7 +78,13 @@ export const h2load: Tool = {
     const runs: H2load[] = []
     {
       await using target = await start({ scheme: 'https', limits: 'raised' })
-      for (const [path, requests] of selfCheck ? ([['/', 500]] as const) : ([['/', 20_000], ['/index.html', 5000], ['/openapi.json', 1000]] as const)) {
+      for (const [path, requests] of selfCheck
+        ? ([['/', 500]] as const)
+        : ([
+            ['/', 20_000],
+            ['/index.html', 5000],
+            ['/openapi.json', 1000],
+          ] as const)) {
         const run = await load(target, folder, path, requests)
         runs.push(run)
         found.push(...judgeH2load(run, path))
@@ -92,7 +99,9 @@ export const h2load: Tool = {
       // 1 per second on this route: as many as seconds could begin during the run.
       found.push(...judgeH2load(run, '/ under the default limits', Math.ceil(run.total / run.perSecond) + 1), ...limited.ownWords())
     }
-    const summary = runs.map(({ total, statuses, perSecond }) => `${statuses[0]} of ${total} were 2xx, ${Math.round(perSecond)} a second`).join('; ')
+    const summary = runs
+      .map(({ total, statuses, perSecond }) => `${statuses[0]} of ${total} were 2xx, ${Math.round(perSecond)} a second`)
+      .join('; ')
     return { findings: found, summary: `${summary}; ${runs[0]?.tls}` }
   },
 }

@@ -1,4 +1,4 @@
-import type { ApiDescription, Operation, Parameter } from '../../src/api/site/document.ts'
+import type { ApiDescription, Media, Operation, Parameter } from '../../src/api/site/document.ts'
 
 /** One request in which each place that a client can fill is marked, as sqlmap wants it (`-r`). */
 export interface MarkedRequest {
@@ -8,8 +8,9 @@ export interface MarkedRequest {
   /** With marks. */
   readonly target: string
   readonly fields: readonly (readonly [string, string])[]
-  /** With marks; JSON. */
+  /** With marks; JSON of some kind. */
   readonly body: string | undefined
+  readonly mediaType: string
   /** Marks in all of it. */
   readonly places: number
   readonly needsToken: boolean
@@ -38,11 +39,18 @@ const markBody = (value: unknown): string => {
 }
 
 /** What the server looks at of the fields that any request may have, and what it writes into its log. */
-const marksOfFields = ['User-Agent', 'Referer', 'Cookie', 'X-Forwarded-For', 'X-Request-Id', 'If-None-Match', 'Accept-Language'] as const
-const valueOfField = { 'User-Agent': 'film-lover/1.0', Referer: 'http://localhost/', Cookie: 'a=b', 'X-Forwarded-For': '192.0.2.1' } as const
+const marksOfFields = ['User-Agent', 'Referer', 'Cookie', 'X-Forwarded-For', 'X-Request-Id', 'Accept-Language'] as const
+const valueOfField = {
+  'User-Agent': 'film-lover/1.0',
+  Referer: 'http://localhost/',
+  Cookie: 'a=b',
+  'X-Forwarded-For': '192.0.2.1',
+} as const
 
 const markedFields = (): [string, string][] =>
   marksOfFields.map((name) => [name, `${name in valueOfField ? valueOfField[name as keyof typeof valueOfField] : '1'}${mark}`])
+
+const exampleOfBody = ({ example, examples = {} }: Media): unknown => example ?? Object.values(examples)[0]?.value ?? {}
 
 const count = (text: string): number => text.split(mark).length - 1
 
@@ -54,20 +62,20 @@ const marked = (path: string, method: string, operation: Operation, query: Param
     return encodeURIComponent(exampleOf(found)) + mark
   })
   const target = query === undefined ? inPath : `${inPath}?${query.name}=${encodeURIComponent(exampleOf(query))}${mark}`
-  const example = operation.requestBody?.content['application/json']?.example
-  const body = operation.requestBody === undefined ? undefined : markBody(example ?? {})
+  const [[mediaType, media] = ['', undefined]] = Object.entries(operation.requestBody?.content ?? {})
+  const body = media === undefined ? undefined : markBody(exampleOfBody(media))
   const needsToken = !operation.security.some((requirement) => Object.keys(requirement).length === 0)
   const fields = alsoFields ? markedFields() : []
   const places = count(target) + count(body ?? '') + fields.length
   const name = `${method.toUpperCase()} ${path}${query === undefined ? '' : `?${query.name}`}`
-  return { route: name, method: method.toUpperCase(), target, fields, body, places, needsToken }
+  return { route: name, method: method.toUpperCase(), target, fields, body, mediaType, places, needsToken }
 }
 
 /**
  * The layers read these fields before any route does, so on each route they would show the same: one that anybody may call, one that takes a
  * body, and two that read from the database for whoever is logged in.
  */
-const withFields: ReadonlySet<string> = new Set(['get /', 'post /v1/auth/refresh', 'get /v1/auth/sessions', 'get /v1/audit'])
+const withFields: ReadonlySet<string> = new Set(['get /v1/films/{id}', 'post /v1/auth/refresh', 'get /v1/auth/sessions', 'get /v1/audit'])
 
 /** Every parameter of every operation: one request for its path and its body, and one for each parameter of its query. */
 export const markedRequests = (description: ApiDescription): readonly MarkedRequest[] =>
@@ -78,4 +86,3 @@ export const markedRequests = (description: ApiDescription): readonly MarkedRequ
       return [undefined, ...queries].map((query) => marked(path, method, operation, query, fields(query)))
     }),
   )
-

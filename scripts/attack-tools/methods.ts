@@ -8,7 +8,21 @@ import type { Tool } from './target.ts'
 type Heard = Omit<Finding, 'tool'>
 
 /** What nobody needs: TRACE shows a page the fields that it may not read, the rest is WebDAV, caches and debuggers. */
-const unwanted = ['TRACE', 'TRACK', 'DEBUG', 'CONNECT', 'PROPFIND', 'MKCOL', 'MOVE', 'COPY', 'LOCK', 'PURGE', 'SEARCH', 'PATCH', 'NONSENSE'] as const
+const unwanted = [
+  'TRACE',
+  'TRACK',
+  'DEBUG',
+  'CONNECT',
+  'PROPFIND',
+  'MKCOL',
+  'MOVE',
+  'COPY',
+  'LOCK',
+  'PURGE',
+  'SEARCH',
+  'PATCH',
+  'NONSENSE',
+] as const
 
 const secret = 'a-value-that-nobody-else-sends'
 
@@ -30,14 +44,15 @@ export const judgeMethod = (method: string, target: string, answer: string, allo
   if (method === 'OPTIONS') {
     const listed = field?.split(/,\s*/).toSorted().join(', ')
     if (!status.startsWith('2')) found.push({ id: `status ${status}`, where, text: answer.slice(0, 200) })
-    if (target !== '*' && listed !== [...allowed].toSorted().join(', ')) found.push({ id: 'Allow', where, text: `${listed}, not ${allowed.join(', ')}` })
-  } else if (!['400', '404', '405', '501'].includes(status)) found.push({ id: `status ${status || 'none'}`, where, text: answer.slice(0, 200) })
+    if (target !== '*' && listed !== [...allowed].toSorted().join(', '))
+      found.push({ id: 'Allow', where, text: `${listed}, not ${allowed.join(', ')}` })
+  } else if (!['400', '404', '405', '501'].includes(status))
+    found.push({ id: `status ${status || 'none'}`, where, text: answer.slice(0, 200) })
   return found
 }
 
-const methodsOf = (description: ApiDescription, path: string): string[] => [
-  ...Object.keys(description.paths[path] ?? {}).map((method) => method.toUpperCase()),
-]
+const methodsOf = (description: ApiDescription, path: string): string[] =>
+  Object.keys(description.paths[path] ?? {}).map((method) => method.toUpperCase())
 
 /** Methods by hand: no tool of Debian says more about them. */
 export const methods: Tool = {

@@ -43,7 +43,9 @@ const common = words(`
 `)
 
 /** What an editor, a packer or a copy leaves beside a file, and second extensions that some servers go by. */
-const endings = words(`~ .bak .old .orig .save .swp .tmp .copy .1 .gz .zip .tar.gz .sql .php .php.html .html.php .jsp .asp .json .html .xml .txt .map .br / // /. ;a=b %00 %00.html %20 %2e %2f .%00`)
+const endings = words(
+  `~ .bak .old .orig .save .swp .tmp .copy .1 .gz .zip .tar.gz .sql .php .php.html .html.php .jsp .asp .json .html .xml .txt .map .br / // /. ;a=b %00 %00.html %20 %2e %2f .%00`,
+)
 
 /** Ways to a folder above, or to the same place by another name (CWE-22, CWE-41). */
 const detours = words(`
@@ -71,4 +73,8 @@ const escape = (text: string): string => text.replaceAll(/[.*+?^$()|[\]\\]/g, '\
 
 /** Of the routes there are: a parameter is anything within a segment. */
 export const knownPaths = (description: ApiDescription): RegExp =>
-  new RegExp(`^(?:${Object.keys(description.paths).map((path) => escape(path).replaceAll(/\{\w+\}/g, '[^/]*')).join('|')})$`)
+  new RegExp(
+    `^(?:${Object.keys(description.paths)
+      .map((path) => escape(path).replaceAll(/\{\w+\}/g, '[^/]*'))
+      .join('|')})$`,
+  )

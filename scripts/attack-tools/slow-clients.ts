@@ -65,8 +65,9 @@ export const judgeSlow = ({ attack, slow, quiet, beside, heldAtEnd, mostHeld }: 
   const found: Heard[] = []
   const say = (id: string, said: string): void => void found.push({ id, where: attack.name, text: said })
   if (quiet.failed > 0) say('not served', `${quiet.failed} requests failed before anything began`)
-  if (beside.failed > 0) say('not served', `${beside.failed} of ${beside.requests} requests beside the attack failed`)
-  if (slow.unavailable.length > 0 && attack.capped === undefined) say('not available', `to the probe, in the seconds ${slow.unavailable.join(', ')}`)
+  if (beside.failed > 0) say('not served', `${beside.failed} requests beside the attack failed`)
+  if (slow.unavailable.length > 0 && attack.capped === undefined)
+    say('not available', `to the probe, in the seconds ${slow.unavailable.join(', ')}`)
   const most = 3 * Math.max(quiet.p99Ms, leastP99Ms)
   if (beside.p99Ms > most) say('slow beside', `p99 ${beside.p99Ms.toFixed(1)} ms, ${quiet.p99Ms.toFixed(1)} ms when it was quiet`)
   if (slow.status !== 'No open connections left' && heldAtEnd > 0)
@@ -98,12 +99,33 @@ const askAtFixedRate = async (port: number, seconds: number): Promise<FixedRateS
 
 const attacks: readonly SlowAttack[] = [
   { name: 'slow headers', options: ['-H', '-x', '8'], target: 'front', connections: 3000, seconds: 40 },
-  { name: 'slow headers, under the default caps', options: ['-H', '-x', '8'], target: 'front', connections: 3000, seconds: 40, capped: true },
-  { name: 'slow body', options: ['-B', '-x', '8', '-s', '4096', '-f', 'application/json'], target: 'slowBody', connections: 3000, seconds: 45 },
-  { name: 'slow read', options: ['-X', '-k', '3', '-n', '1', '-w', '1', '-y', '512', '-z', '5'], target: 'longAnswer', connections: 1000, seconds: 100 },
+  {
+    name: 'slow headers, under the default caps',
+    options: ['-H', '-x', '8'],
+    target: 'front',
+    connections: 3000,
+    seconds: 40,
+    capped: true,
+  },
+  {
+    name: 'slow body',
+    options: ['-B', '-x', '8', '-s', '4096', '-f', 'application/json'],
+    target: 'slowBody',
+    connections: 3000,
+    seconds: 45,
+  },
+  {
+    name: 'slow read',
+    options: ['-X', '-k', '3', '-n', '1', '-w', '1', '-y', '512', '-z', '5'],
+    target: 'longAnswer',
+    connections: 1000,
+    seconds: 100,
+  },
 ]
 
-const planted: readonly SlowAttack[] = [{ name: 'slow headers', options: ['-H', '-x', '8'], target: 'front', connections: 300, seconds: 15 }]
+const planted: readonly SlowAttack[] = [
+  { name: 'slow headers', options: ['-H', '-x', '8'], target: 'front', connections: 300, seconds: 15 },
+]
 
 const urlOf = (attack: SlowAttack, target: Target): string => {
   const path = { front: '/', slowBody: target.slowBodyPath, longAnswer: target.longAnswerPath }[attack.target]
@@ -118,7 +140,10 @@ const run = async (attack: SlowAttack, { folder, start }: Surroundings): Promise
   const looks: { readonly atMs: number; readonly held: number }[] = []
   const look = setInterval(() => looks.push({ atMs: performance.now(), held: established(target.port) }), 250)
   try {
-    const attacking = runTool(['slowhttptest', ...attack.options, ...common, '-u', urlOf(attack, target)], { cwd: folder, timeoutS: attack.seconds + 30 })
+    const attacking = runTool(['slowhttptest', ...attack.options, ...common, '-u', urlOf(attack, target)], {
+      cwd: folder,
+      timeoutS: attack.seconds + 30,
+    })
     const beside = await askAtFixedRate(target.port, 12)
     const { stdout } = await attacking
     // When the attacker goes all its connections do: what counts is what was there a second before.

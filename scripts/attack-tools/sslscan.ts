@@ -39,7 +39,8 @@ export const parseSslscan = (xml: string): Heard[] => {
     // Whoever asks for one costs the server many times his own work: CVE-2002-20001, CVE-2022-40735.
     else if (name.startsWith('ffdhe')) say('group', `${sslversion} ${name}`, 'a key exchange that costs the server more than the client')
   }
-  for (const { sslversion = '', vulnerable } of elements(xml, 'heartbleed')) if (vulnerable !== '0') say('heartbleed', sslversion, 'vulnerable')
+  for (const { sslversion = '', vulnerable } of elements(xml, 'heartbleed'))
+    if (vulnerable !== '0') say('heartbleed', sslversion, 'vulnerable')
   for (const { supported } of elements(xml, 'compression')) if (supported !== '0') say('compression', '', 'CRIME')
   for (const { supported } of elements(xml, 'renegotiation')) if (supported !== '0') say('renegotiation', '', 'a client may renegotiate')
   if (elements(xml, 'heartbleed').length === 0 || elements(xml, 'renegotiation').length === 0)
@@ -59,7 +60,10 @@ export const sslscan: Tool = {
   check: async ({ folder, start }) => {
     await using target = await start({ scheme: 'https', limits: 'raised' })
     const file = join(folder, 'sslscan.xml')
-    const run = await runTool(['sslscan', '--no-colour', '--show-sigs', `--xml=${file}`, `localhost:${target.port}`], { cwd: folder, timeoutS: 120 })
+    const run = await runTool(['sslscan', '--no-colour', '--show-sigs', `--xml=${file}`, `localhost:${target.port}`], {
+      cwd: folder,
+      timeoutS: 120,
+    })
     if (run.code !== 0) throw new Error(`sslscan ended with ${run.code}: ${run.stderr || run.stdout}`)
     const xml = readFileSync(file, 'utf8')
     const names = elements(xml, 'cipher').map(({ cipher = '' }) => cipher)

@@ -61,6 +61,11 @@ const call = ({ origin, ca }: Reached, path: string, asked: Asked = {}) =>
     outgoing.end(body)
   })
 
+const wordOf = (record: LogRecord, member: string): string => {
+  const value = record[member]
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+}
+
 /** What no attack may bring about, whatever the tool saw of it. */
 export const complaintsOf = (log: readonly LogRecord[]): Omit<Finding, 'tool'>[] =>
   log
@@ -69,8 +74,8 @@ export const complaintsOf = (log: readonly LogRecord[]): Omit<Finding, 'tool'>[]
       typeof status === 'number' ? status >= 500 && verdict !== 'temporary_reduced_capacity' : level === 'error' || level === 'fatal',
     )
     .map((record) => ({
-      id: `the server's log: ${String(record['status'] ?? record['level'])}`,
-      where: `${String(record['method'] ?? '')} ${String(record['route'] ?? '')}`.trim(),
+      id: `the server's log: ${wordOf(record, 'status') || wordOf(record, 'level')}`,
+      where: `${wordOf(record, 'method')} ${wordOf(record, 'route')}`.trim(),
       text: JSON.stringify(record).slice(0, 500),
     }))
 

@@ -48,7 +48,9 @@ const demanded = [
 export const parseTestssl = (json: string): Omit<Finding, 'tool'>[] => {
   const lines = JSON.parse(json) as readonly Line[]
   const ids = new Set(lines.map(({ id }) => id))
-  const missing = demanded.filter((id) => !ids.has(id)).map((id) => ({ id: 'not tested', where: id, text: 'testssl.sh says nothing of it' }))
+  const missing = demanded
+    .filter((id) => !ids.has(id))
+    .map((id) => ({ id: 'not tested', where: id, text: 'testssl.sh says nothing of it' }))
   const bad = lines.filter(({ severity }) => severity !== 'OK' && severity !== 'INFO')
   return [...missing, ...bad.map(({ id, severity, finding }) => ({ id: `${severity} ${id}`, where: '', text: finding }))]
 }

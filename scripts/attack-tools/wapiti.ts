@@ -23,7 +23,9 @@ type Section = Readonly<Record<string, readonly Entry[]>>
 
 /** Wapiti's JSON: vulnerabilities, anomalies (errors of the server, time-outs) and additional remarks alike. */
 export const parseWapiti = (json: string): Heard[] => {
-  const { vulnerabilities, anomalies, additionals } = JSON.parse(json) as Readonly<Record<'vulnerabilities' | 'anomalies' | 'additionals', Section>>
+  const { vulnerabilities, anomalies, additionals } = JSON.parse(json) as Readonly<
+    Record<'vulnerabilities' | 'anomalies' | 'additionals', Section>
+  >
   return [vulnerabilities, anomalies, additionals].flatMap((section) =>
     Object.entries(section).flatMap(([category, entries]) =>
       entries.map(({ method, path, info, parameter }) => ({
@@ -38,20 +40,22 @@ export const parseWapiti = (json: string): Heard[] => {
 /** What it says beside its report: where it could not reach the server, or had no time, its silence means nothing. */
 export const parseProgress = (stdout: string, modules: readonly string[]): Heard[] => {
   const found: Heard[] = []
-  const launched = [...stdout.matchAll(/^\[\*\] Launching module (\w+)$/gm)].map(([, name = '']) => name)
-  for (const name of modules) if (!launched.includes(name)) found.push({ id: 'not tested', where: name, text: 'the module was not launched' })
-  for (const [line] of stdout.matchAll(/^Max attack time was reached for module .*$/gm)) found.push({ id: 'not tested', where: '', text: line })
-  for (const [line] of stdout.matchAll(/^\d+ requests were skipped due to network issues$/gm)) found.push({ id: 'not tested', where: '', text: line })
+  const launched = new Set([...stdout.matchAll(/^\[\*\] Launching module (\w+)$/gm)].map(([, name = '']) => name))
+  for (const name of modules) if (!launched.has(name)) found.push({ id: 'not tested', where: name, text: 'the module was not launched' })
+  for (const [line] of stdout.matchAll(/^Max attack time was reached for module .*$/gm))
+    found.push({ id: 'not tested', where: '', text: line })
+  for (const [line] of stdout.matchAll(/^\d+ requests were skipped due to network issues$/gm))
+    found.push({ id: 'not tested', where: '', text: line })
   for (const [line] of stdout.matchAll(/^error: .*$/gm)) found.push({ id: 'not tested', where: '', text: line })
   return found
 }
 
-/** All but those that fetch lists from the network (nikto, wapp) and brute_login_form, which wants a form: there is none. */
-const modules = [
-  ...['backup', 'blindsql', 'buster', 'cookieflags', 'crlf', 'csp', 'csrf', 'exec', 'file', 'htaccess', 'http_headers', 'methods'],
-  ...['permanentxss', 'redirect', 'shellshock', 'sql', 'ssrf', 'xss', 'xxe'],
-] as const
-const modulesForWeak = ['csp', 'http_headers', 'redirect', 'sql', 'xss'] as const
+/** All but those that fetch lists from the network (nikto, wapp), brute_login_form, which wants a form, and buster, which does what ffuf does. */
+const modules =
+  'backup blindsql cookieflags crlf csp csrf exec file htaccess http_headers methods permanentxss redirect shellshock sql ssrf xss xxe'.split(
+    ' ',
+  )
+const modulesForWeak = ['csp', 'http_headers', 'redirect', 'sql', 'xss']
 
 /** Whom a server would call that fetches what a client names: wapiti's own stands on the internet, this one here. */
 const openListener = async () => {
@@ -64,7 +68,7 @@ const openListener = async () => {
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  return { url, calls, [Symbol.dispose]: () => void server.close().closeAllConnections() }
+  return { url, calls, [Symbol.dispose]: () => server.close().closeAllConnections() }
 }
 
 /** Every GET route with its examples: wapiti finds no links in JSON. */
@@ -79,11 +83,19 @@ const scan = async (surroundings: Surroundings, target: Target, token: string | 
   const output = join(folder, `wapiti-${token === undefined ? 'anonymous' : 'admin'}.json`)
   const chosen = selfCheck ? modulesForWeak : modules
   const session = join(folder, `session-${token === undefined ? 'anonymous' : 'admin'}`)
+  const bounds = '-t 10 --max-scan-time 60 --max-attack-time 90 --max-files-per-dir 100'
   const command = [
-    ...['wapiti', '-u', `${target.origin}/`, '--scope', 'domain', ...startUrls(target.description, target.origin), '-m', chosen.join(',')],
-    ...['--endpoint', listener.url, '--flush-session', '--store-session', session, '--no-bugreport', '--verify-ssl', '0', '-t', '10', '-v', '1'],
-    ...['--max-scan-time', '60', '--max-attack-time', '90', '--max-files-per-dir', '100', '-f', 'json', '-o', output],
+    ...`wapiti -u ${target.origin}/ --scope domain --flush-session --no-bugreport --verify-ssl 0 -v 1 -f json ${bounds}`.split(' '),
+    ...startUrls(target.description, target.origin),
     ...(token === undefined ? [] : ['-H', `Authorization: Bearer ${token}`]),
+    '-m',
+    chosen.join(','),
+    '--endpoint',
+    listener.url,
+    '--store-session',
+    session,
+    '-o',
+    output,
   ]
   const run = await runTool(command, { cwd: folder, timeoutS: 900 })
   if (run.code !== 0) throw new Error(`wapiti ended with ${run.code}: ${run.stderr || run.stdout.slice(-1000)}`)

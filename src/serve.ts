@@ -5,17 +5,17 @@ import { createVoterIds } from './credentials/voter-id.ts'
 import { createLog, LimitSyntaxError, type Log, openLogSink, parseLimits } from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
-import { openTls } from './serve/certificates.ts'
+import { openTls, type Tls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
 import { openDataDir } from './serve/data-folder.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
-import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
+import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
 import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
-import { shareConnections } from './serve/open-files.ts'
+import { type Connections, shareConnections } from './serve/open-files.ts'
 import { openStores, type Stores } from './serve/stores.ts'
 
 export interface ServeOptions {
@@ -66,17 +66,21 @@ const createWarnings = (log: Log, print: ServeOptions['print']) => {
   return { warnings, warn }
 }
 
-interface Parts extends Omit<AppOptions, 'films' | 'votes' | 'voterId' | 'accounts' | 'credentials' | 'onUntrustedProxy'> {
+interface Parts extends Pick<AppOptions, 'config' | 'clock' | 'log' | 'observe' | 'limiterStore' | 'protections' | 'originOf'> {
+  readonly tls: Tls | undefined
+  readonly connections: Connections
   readonly stores: Stores
   readonly accounts: OpenAccounts
   readonly warn: (warning: string) => void
 }
 
-const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, warn, ...parts }: Parts): Promise<App> =>
+const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, connections, warn, ...parts }: Parts): Promise<App> =>
   buildApp({
     ...parts,
     films,
     votes,
+    maxConnections: connections.api,
+    certificates: tls?.certificates,
     voterId: createVoterIds(masterKey.derive('voter')),
     accounts: accounts.routes,
     credentials: withOperator(masterKey, parts.clock.epochMs, accounts.credentials),
@@ -103,32 +107,14 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const limiterStore = await openLimiterStore({ ...shared, masterKey, warn })
   const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
-  const app = await buildServedApp({
-    ...shared,
-    maxConnections: connections.api,
-    certificates: tls?.certificates,
-    limiterStore,
-    protections,
-    stores,
-    accounts,
-    warn,
-    originOf: (key) => reloading.originOf(key),
-  })
+  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, warn }
+  const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })
   refuseUnknownRoutes(config, app.routes)
   const reloading = createReloading({ ...shared, protections, routes: app.routes, print, onReloaded })
   const { address, opsAddress, servers } = await startListening({
-    ...shared,
+    ...parts,
     app,
-    tls,
-    connections,
-    limiterStore,
-    limits: protections.limits,
-    ops: {
-      database,
-      databaseDir: stores.databaseDir,
-      limiter: limiterOf(config, limiterStore),
-      warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
-    },
+    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
   })
   const endKeeping = tls?.keep(servers)
   observe({ event: 'sys_startup', address })

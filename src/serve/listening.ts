@@ -2,22 +2,24 @@ import type { AddressInfo } from 'node:net'
 
 import type { FastifyInstance } from 'fastify'
 
-import type { OpsOptions } from '../api/ops/routes.ts'
-import type { App, SharedOptions } from '../app.ts'
+import type { App, Protections, SharedOptions } from '../app.ts'
 import { isLoopback } from '../config.ts'
-import type { LimiterStore, Limits } from '../layers/index.ts'
 import { buildOpsApp, buildRedirectApp } from '../side-apps.ts'
 import type { Tls } from './certificates.ts'
+import { limiterOf, type OpenLimiterStore } from './limiter-store.ts'
 import type { Connections } from './open-files.ts'
 import { listenHost } from './public-binding.ts'
+import type { Stores } from './stores.ts'
 
 export interface ListeningOptions extends SharedOptions {
   readonly app: App
-  readonly ops: OpsOptions
   readonly tls: Tls | undefined
   readonly connections: Connections
-  readonly limiterStore: LimiterStore
-  readonly limits: Limits
+  readonly stores: Pick<Stores, 'database' | 'databaseDir'>
+  readonly limiterStore: OpenLimiterStore
+  readonly protections: Pick<Protections, 'limits'>
+  /** What /readyz tells. */
+  readonly warnings: () => readonly string[]
 }
 
 export interface Listening {
@@ -27,12 +29,16 @@ export interface Listening {
 }
 
 /** Opens the ports: health first, so that whoever watches sees a server before it is asked anything. */
-export const startListening = async ({ app, ops, tls, connections, ...options }: ListeningOptions): Promise<Listening> => {
-  const { server, ops: own } = options.config
+export const startListening = async ({ app, tls, connections, stores, warnings, ...options }: ListeningOptions): Promise<Listening> => {
+  const { config, limiterStore } = options
+  const { server, ops } = config
   // Health is asked for by programs of this machine, which need no certificate; from elsewhere it is not to be read or changed on its way.
-  const certificates = isLoopback(own.host) ? undefined : tls?.certificates
-  const opsServer = await buildOpsApp({ ...options, ...ops, maxConnections: connections.ops, certificates })
-  const opsAddress = await opsServer.listen({ host: listenHost(own.host), port: own.port })
+  const certificates = isLoopback(ops.host) ? undefined : tls?.certificates
+  const { database, databaseDir } = stores
+  const limiter = limiterOf(config, limiterStore)
+  const health = { database, databaseDir, limiter, warnings, maxConnections: connections.ops, certificates }
+  const opsServer = await buildOpsApp({ ...options, ...health })
+  const opsAddress = await opsServer.listen({ host: listenHost(ops.host), port: ops.port })
   const address = await app.server.listen({ host: listenHost(server.host), port: server.port })
   const redirect = await openRedirect(app.server, { ...options, maxConnections: connections.redirect })
   return { address, opsAddress, servers: [app.server, opsServer, ...redirect] }
@@ -41,12 +47,12 @@ export const startListening = async ({ app, ops, tls, connections, ...options }:
 /** The plain listener of `tls.redirect_port`; none where that is 0. */
 const openRedirect = async (
   secured: FastifyInstance,
-  options: SharedOptions & Pick<ListeningOptions, 'limiterStore' | 'limits'>,
+  options: SharedOptions & Pick<ListeningOptions, 'limiterStore' | 'protections'>,
 ): Promise<FastifyInstance[]> => {
   const { server, tls } = options.config
   if (tls.redirectPort === 0) return []
   const { port: tlsPort } = secured.server.address() as AddressInfo
-  const app = await buildRedirectApp({ ...options, tlsPort })
+  const app = await buildRedirectApp({ ...options, limits: options.protections.limits, tlsPort })
   await app.listen({ host: listenHost(server.host), port: tls.redirectPort })
   return [app]
 }

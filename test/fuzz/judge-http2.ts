@@ -90,21 +90,24 @@ const takeHead = (frame: h2.Frame, stream: StreamHeard, faults: string[]): void 
   stream.answer = { status, fields, body: Buffer.alloc(0), hasBody: true }
 }
 
-/** Streams that a client ended in good order, in the sequence of their frames, so far as the frames can be trusted. */
-const endedStreams = (bytes: Buffer): ReadonlyMap<number, string> => {
-  const ended = new Map<number, string>()
-  const blocks = new Map<number, string>()
-  if (!isWhole(bytes)) return ended
-  for (let at = h2.preface.length; at < bytes.length; ) {
-    const length = bytes.readUIntBE(at, 3)
+interface SentStreams {
+  readonly opened: ReadonlySet<number>
+  /** Those that the client ended, and did not take back. */
+  readonly ended: ReadonlySet<number>
+}
+
+/** What a client sent, so far as its frames can be trusted. */
+const sentStreams = (bytes: Buffer): SentStreams => {
+  const opened = new Set<number>()
+  const ended = new Set<number>()
+  if (!isWhole(bytes)) return { opened, ended }
+  for (let at = h2.preface.length; at < bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
     const [type, bits, id] = [bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5)]
-    if ((type === types.headers || type === types.continuation) && !ended.has(id))
-      blocks.set(id, (blocks.get(id) ?? '') + bytes.toString('latin1', at + 9, at + 9 + length))
-    if ((type === types.headers || type === types.data) && (bits & flags.endStream) !== 0) ended.set(id, blocks.get(id) ?? '')
+    if (type === types.headers) opened.add(id)
+    if ((type === types.headers || type === types.data) && (bits & flags.endStream) !== 0) ended.add(id)
     if (type === types.reset) ended.delete(id)
-    at += 9 + length
   }
-  return ended
+  return { opened, ended }
 }
 
 const isSettled = ({ streams }: ConnectionHeard, id: number): boolean => {
@@ -114,7 +117,7 @@ const isSettled = ({ streams }: ConnectionHeard, id: number): boolean => {
 
 /** When a client that waits has all that it can wait for. */
 export const isAnsweredHttp2 = ({ bytes }: Pick<Case, 'bytes'>): ((received: Buffer) => boolean) => {
-  const ids = [...endedStreams(bytes).keys()]
+  const ids = [...sentStreams(bytes).ended]
   return (received) => {
     const heard = readConnection(received, true)
     return heard.isPinged && ids.every((id) => isSettled(heard, id))
@@ -123,31 +126,39 @@ export const isAnsweredHttp2 = ({ bytes }: Pick<Case, 'bytes'>): ((received: Buf
 
 /** The same as for HTTP/1.1, of frames: there the order of answers is free, and one broken request need not end the others. */
 export const judgeHttp2 = (one: Case, received: Heard, lines: readonly LogRecord[]): Verdict => {
+  const { opened, ended } = sentStreams(one.bytes)
   const isGone = one.ending !== 'wait' || received.end === 'late'
-  const ended = endedStreams(one.bytes)
   const heard = readConnection(received.received, isGone || received.end === 'reset')
+  // Who leaves when the answers to whole requests are there leaves others in the making.
+  const isStrict = !isGone && heard.goaway === undefined && opened.size === ended.size
   const faults = [...heard.faults]
   if (received.end === 'late') {
-    const open = [...ended.keys()].filter((id) => !isSettled(heard, id))
+    const open = [...ended].filter((id) => !isSettled(heard, id))
     faults.push(`neither answered nor ended; ${heard.isPinged ? 'pinged' : 'not even pinged'}, streams ${open.join(', ')}`)
   }
   const answers: Answer[] = []
-  for (const [id, { answer, parts, ended: isEnded, isReset }] of heard.streams) {
+  for (const [id, stream] of heard.streams) {
+    const { answer, ended: isEnded, isReset } = stream
     if (answer === undefined) continue
-    const isHead = /:method\x04HEAD/.test(ended.get(id) ?? '')
-    const body = Buffer.concat(parts)
-    const length = answer.fields.get('content-length')
-    const whole = { ...answer, body, hasBody: !(isHead || answer.status === 204 || answer.status === 304) && isEnded }
+    const line = lines.find((known) => known['request_id'] === answer.fields.get('x-request-id'))
+    const whole = { ...answer, body: Buffer.concat(stream.parts), hasBody: isEnded && mayHaveBody(answer, line) }
     answers.push(whole)
-    faults.push(...faultsOfAnswer(whole))
-    if (isEnded && whole.hasBody && length !== String(body.length)) faults.push(`a body of ${body.length} instead of ${length ?? 'unknown'} bytes`)
-    if (!isEnded && !isReset && !isGone && heard.goaway === undefined) faults.push(`an answer without its end on stream ${id}`)
+    faults.push(...faultsOfAnswer(whole), ...faultsOfLength(whole))
+    if (!isEnded && !isReset && isStrict) faults.push(`an answer without its end on stream ${id}`)
   }
-  // Streams that end before their answer are no answer: the log says that they were aborted.
-  const unheard = lines.filter((line) => line['verdict'] === 'aborted' || line['status'] === null)
-  const told = lines.filter((line) => !unheard.includes(line) || answers.some(({ fields }) => fields.get('x-request-id') === line['request_id']))
-  faults.push(...faultsOfLog({ answers, lines: told, isGone: isGone || heard.goaway !== undefined }))
+  if (opened.size > 0 && lines.length > opened.size) faults.push(`${lines.length} requests on ${opened.size} streams`)
+  // A stream that the server resets has no answer: the log says that it was aborted.
+  const isAborted = (line: LogRecord): boolean =>
+    line['verdict'] === 'aborted' && !answers.some(({ fields }) => fields.get('x-request-id') === line['request_id'])
+  faults.push(...faultsOfLog({ answers, lines: lines.filter((line) => !isAborted(line)), isGone: !isStrict }))
   const kinds = [...heard.streams.values()].map(({ answer, isReset }) => (isReset ? 'reset' : String(answer?.status)))
-  const signature = `h2 ${heard.goaway ?? ''} ${received.end} ${kinds.toSorted().join(' ')} ${unheard.length}`
-  return { faults, signature, answers: answers.length, isStrict: one.ending === 'wait' }
+  const signature = `h2 ${heard.goaway ?? ''} ${received.end} ${kinds.toSorted().join(' ')} ${lines.length}`
+  return { faults, signature, answers: answers.length, isStrict }
+}
+
+const mayHaveBody = ({ status }: Answer, line: LogRecord | undefined): boolean => line?.['method'] !== 'HEAD' && status !== 204 && status !== 304
+
+const faultsOfLength = ({ fields, body, hasBody }: Answer): readonly string[] => {
+  const length = fields.get('content-length')
+  return hasBody && length !== String(body.length) ? [`a body of ${body.length} instead of ${length ?? 'unknown'} bytes`] : []
 }

@@ -59,6 +59,6 @@ const summary =
         evolves: !values['no-evolution'] && values.case === undefined,
         numbers: values.case === undefined ? untilTime(endMs) : [Number(values.case)],
       })
-    : await replay(options, known.one)
+    : await replay(options, [known.one])
 tell(summary)
 process.exitCode = summary.failures === 0 && summary.faults.length === 0 ? 0 : 1

@@ -20,12 +20,17 @@ export interface UnderTest extends AsyncDisposable {
   readonly server: TestServer
   readonly place: Place
   readonly secrets: Secrets
+  /** How long anything of it is waited for. */
+  readonly patienceMs: number
   footprint(): Promise<Footprint>
   /** Resolves when the server has ended all connections and written all lines; rejects when it keeps one, or does not answer any more. */
   settled(): Promise<void>
   /** What was logged of requests from that address since it was asked last. */
   takeLines(address: string): readonly LogRecord[]
 }
+
+/** Much longer than any deadline of the program, also on a machine that is busy with other things. */
+const realPatienceMs = 30_000
 
 /** Short deadlines, so that what is never finished is over soon, and yet far above the time that a good request takes on a busy machine. */
 const deadlines = { FILMGATE_SERVER_HEADER_TIMEOUT_MS: '1000', FILMGATE_SERVER_REQUEST_TIMEOUT_MS: '2000' }
@@ -38,7 +43,7 @@ total = 100000
 access_token_ttl = "1h"
 `
 
-const withInspector = ([program = '', ...args]: readonly string[]): readonly string[] => [program, '--inspect=127.0.0.1:0', ...args]
+export const withInspector = ([program = '', ...args]: readonly string[]): readonly string[] => [program, '--inspect=127.0.0.1:0', ...args]
 
 /** Everybody whose credentials a case may bear. */
 const credentials = async (server: TestServer): Promise<Secrets> => {
@@ -63,13 +68,17 @@ export const openUnderTest = async ({ tls }: { readonly tls: boolean }): Promise
   if (tls) await plain[Symbol.asyncDispose]()
   const server = opened.use(tls ? await start({ FILMGATE_TLS_MODE: 'dev' }) : plain)
   const ca = tls ? readFileSync(join(dataDir, 'dev-ca.pem'), 'utf8') : undefined
-  const underTest = watch(server, ca, secrets)
+  const underTest = watch(server, { ca, secrets, patienceMs: realPatienceMs })
   const kept = opened.move()
   return { ...underTest, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
+export interface WatchOptions extends Pick<UnderTest, 'secrets' | 'patienceMs'> {
+  readonly ca: string | undefined
+}
+
 /** Whatever writes a log as the program does. */
-export const watch = (server: TestServer, ca: string | undefined, secrets: Secrets): Omit<UnderTest, keyof AsyncDisposable> => {
+export const watch = (server: TestServer, { ca, secrets, patienceMs }: WatchOptions): Omit<UnderTest, keyof AsyncDisposable> => {
   const place = { port: server.port, ca }
   const atRest = descriptorsOf(server).sockets
   const lines = createLineIndex(server)
@@ -77,13 +86,13 @@ export const watch = (server: TestServer, ca: string | undefined, secrets: Secre
   const settled = async (): Promise<void> => {
     if (hasEnded(server)) return
     const isAtRest = (): boolean => hasEnded(server) || descriptorsOf(server).sockets <= atRest
-    await eventually(30_000, 'connections are left', isAtRest).catch(() => {
+    await eventually(patienceMs, 'connections are left', isAtRest).catch(() => {
       throw new Error(`connections are left, from ${clientsOf(server.port).map((address) => `${address} (case ${numberOf(address)})`).join(', ')}`)
     })
     // Lines are written in their order: where this one is, all others are.
     const path = `/sentinel-${++sentinels}`
     const bytes = latin1(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
-    await talk({ bytes, cuts: [], ending: 'wait', from: sentinelAddress, alpn: 'http/1.1' }, place)
+    await talk({ bytes, cuts: [], ending: 'wait', from: sentinelAddress, alpn: 'http/1.1', patienceMs }, place)
     if (!hasEnded(server)) await server.logged((line) => line['path'] === path)
   }
   const footprint = async (): Promise<Footprint> => ({
@@ -91,7 +100,7 @@ export const watch = (server: TestServer, ca: string | undefined, secrets: Secre
     residentBytes: residentBytesOf(server),
     liveHeapBytes: server.stderr().includes('Debugger listening') ? await liveHeapBytes(server) : 0,
   })
-  return { server, place, secrets, footprint, settled, takeLines: lines }
+  return { server, place, secrets, patienceMs, footprint, settled, takeLines: lines }
 }
 
 /** Takes the lines of an address out of all that came, so that the next case from there has its own. */

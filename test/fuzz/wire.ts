@@ -22,12 +22,11 @@ export interface Talk extends Pick<Case, 'bytes' | 'cuts' | 'ending'> {
   readonly from: string
   /** Where TLS is spoken. */
   readonly alpn: 'h2' | 'http/1.1'
+  /** What lasts longer lasts for ever. */
+  readonly patienceMs: number
   /** Sees all that came so far; true when nothing more is waited for. */
   readonly isDone?: (received: Buffer) => boolean
 }
-
-/** Much longer than any deadline of the server under test, also on a machine that is busy with other things: what lasts longer lasts for ever. */
-const patienceMs = 20_000
 
 /** The connection, and what is spoken on it: the same where there is no TLS. */
 const open = ({ from, alpn }: Talk, { port, ca }: Place): { readonly tcp: Socket; readonly socket: Socket; readonly ready: string } => {
@@ -52,7 +51,7 @@ export const talk = async (one: Talk, place: Place): Promise<Heard> => {
   const patience = setTimeout(() => {
     end = 'late'
     tcp.destroy()
-  }, patienceMs)
+  }, one.patienceMs)
   const closed = once(socket, 'close').catch(() => undefined)
   await Promise.race([once(socket, ready).catch(() => undefined), closed])
   for (const piece of piecesOf(one)) {

@@ -26,6 +26,9 @@ import { wapiti } from './attack-tools/wapiti.ts'
 
 const tools: readonly Tool[] = [testssl, sslscan, h2load, methods, ffuf, wapiti, sqlmap, slowhttptest]
 
+/** Of what the weak server has. */
+const shown = 12
+
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
 /** As Debian names it. */
@@ -47,8 +50,10 @@ const runOne = async (tool: Tool, selfCheck: boolean): Promise<Ran> => {
   }
 }
 
-const show = ({ tool, id, where, text }: Finding): string =>
-  `  ${tool}: ${id}${where === '' ? '' : `, ${where}`}\n    ${text.split('\n').join('\n    ')}`
+const show = ({ tool, id, where, text }: Finding): string => {
+  const [line = ''] = text.split('\n')
+  return `  ${tool}: ${id}${where === '' ? '' : `, ${where}`}: ${line.slice(0, 200).trim()}`
+}
 
 /** Of the weak server: every plant of every tool. Returns what was not found. */
 const missingPlants = (tool: Tool, { findings }: Ran): string[] =>
@@ -61,7 +66,7 @@ const checkTools = async (chosen: readonly Tool[]): Promise<number> => {
     const missing = missingPlants(tool, ran)
     if (missing.length > 0) exitCode = 1
     const verdict = missing.length === 0 ? 'finds what was planted' : `is SILENT about ${missing.join(', ')}`
-    print(`${tool.name} ${ran.version}, ${ran.seconds} s: ${verdict}\n${ran.findings.map(show).join('\n')}`)
+    print(`${tool.name} ${ran.version}, ${ran.seconds} s: ${verdict}\n${ran.findings.slice(0, shown).map(show).join('\n')}`)
   }
   return exitCode
 }

@@ -5,7 +5,7 @@ import { exampleProblem, problemTexts } from './problem-texts.ts'
 
 /** The only thing on the pages beside text; the policy below names it by its hash, so nothing else could be smuggled in. */
 const style = `
-:root { color-scheme: light dark } body { max-width: 42rem; margin: 3rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
+:root { color-scheme: light dark } body { background: Canvas; color: CanvasText; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
 h1 { line-height: 1.25 } code, pre { font-family: ui-monospace, monospace; font-size: .9em }
 pre { padding: 1rem; overflow-x: auto; border: 1px solid; border-radius: .5rem } nav { margin-top: 3rem }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none }`

@@ -59,6 +59,9 @@ const fieldName = (name: string): string | undefined => {
   return /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/i.test(name) ? undefined : 'must be the name of a header field, such as content-type'
 }
 
+/** All of them together must fit into what a preflight may ask for. */
+const fieldNames = (names: readonly string[]): string | undefined => (names.length > 50 ? 'must be at most 50' : each(fieldName)(names))
+
 const role = (name: string): string | undefined =>
   (roleNames as readonly string[]).includes(name) ? undefined : `must be one of ${roleNames.join(', ')}`
 
@@ -78,7 +81,7 @@ export const checks: Checks = {
     require_mfa_for: each(role),
   },
   limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
-  cors: { origins: originsMistake, allow_headers: each(fieldName) },
+  cors: { origins: originsMistake, allow_headers: fieldNames },
 }
 
 /** That there is an admin, too, only the database knows: see serve/public-binding.ts. */

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
 import { assertMistakes, openConfigFolder } from '../../test/support/config-file.ts'
+import { judgePreflight } from '../layers/cors/preflight.ts'
 import { CorsPolicies } from '../layers/index.ts'
 import { originsMistake } from './origins.ts'
 
@@ -199,6 +200,17 @@ describe('cors.allow_headers', () => {
       assertMistakes(mistakes(`[cors]\nallow_headers = ["content-type", ${JSON.stringify(name)}]\n`), [
         /^F:2: cors\.allow_headers entry 2 must be the name/,
       ]))
+})
+
+test('so many header fields that no preflight could ask for them all are refused', () => {
+  const names = (count: number): string =>
+    JSON.stringify(Array.from({ length: count }, (_, i) => `x-${'n'.repeat(59)}-${String(i).padStart(2, '0')}`))
+  assertMistakes(mistakes(`[cors]\nallow_headers = ${names(51)}\n`), [/^F:2: cors\.allow_headers must be at most 50$/])
+  const { allowHeaders } = load(`[cors]\norigins = ["*"]\nallow_headers = ${names(50)}\n`).cors
+  const policies = new CorsPolicies({ origins: ['*'], allowHeaders })
+  policies.addRoute('GET', '/')
+  const asked = { url: '/', origin: 'https://app.example.com', method: 'GET', headers: allowHeaders.join(', ') }
+  assert.ok(!(judgePreflight(policies, asked) instanceof Error))
 })
 
 test('whatever the configuration takes the layer takes, and a browser can send', () => {

@@ -42,10 +42,10 @@ class NamedRequest extends Http2ServerRequest {
   }
 
   static {
-    const { get } = Object.getOwnPropertyDescriptor(Http2ServerRequest.prototype, 'socket') ?? {}
+    const nodes = Object.getOwnPropertyDescriptor(Http2ServerRequest.prototype, 'socket')
     Object.defineProperty(this.prototype, 'socket', {
       get(this: NamedRequest): unknown {
-        return this.#open === undefined ? get?.call(this) : this.#open.connection.socket
+        return this.#open === undefined ? nodes?.get?.call(this) : this.#open.connection.socket
       },
     })
   }
@@ -56,13 +56,26 @@ class NamedRequest extends Http2ServerRequest {
   }
 }
 
-/** Counts what is handed over, so that a reader who takes nothing is told from one who is fed as fast as he takes. */
+/**
+ * Counts what is handed over, so that a reader who takes nothing is told from one who is fed as fast as he takes. Connection is HTTP/1.1's
+ * alone (RFC 9113 section 8.2.2): Fastify and layers send it where the connection must end, here only the stream does.
+ */
 const watchedResponse = (Response: typeof Http2ServerResponse): typeof Http2ServerResponse =>
   class extends Response {
     override write(chunk: string | Uint8Array, ...rest: never[]): boolean {
       const open = openStreamOf(this.stream)
       if (open !== undefined) open.given += chunk.length
       return super.write(chunk, ...rest)
+    }
+
+    override setHeader(name: string, value: number | string | readonly string[]): void {
+      if (name !== 'connection') super.setHeader(name, value)
+    }
+
+    override writeHead(status: number, ...rest: never[]): this {
+      const own: unknown = rest.at(-1)
+      if (typeof own === 'object' && own !== null && 'connection' in own) delete own.connection
+      return super.writeHead(status, ...rest)
     }
 
     /** Node throws where the client is gone already. */

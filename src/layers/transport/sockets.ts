@@ -22,7 +22,7 @@ export interface SocketsOptions {
   readonly isTrusted: (socket: Socket) => boolean
   /** A connection was closed because of a bound; without a socket where it was closed by Node before we saw it. */
   readonly onTooMany: (socket: Socket | undefined, violated: ConnectionBound) => void
-  /** How long an answer may be taken at less than 1 KiB/s, on average; default 10 s. */
+  /** How long an answer may be taken at less than 1 KiB/s, on average; default 30 s. */
   readonly slowReadMs?: number
 }
 
@@ -63,7 +63,7 @@ export class Sockets {
     this.#options = options
     this.#slowReaders = new SlowReaders({
       monotonicMs: () => performance.now(),
-      windowMs: options.slowReadMs ?? 10_000,
+      windowMs: options.slowReadMs ?? 30_000,
       leastBytesPerSecond,
       cut: (socket) => this.#cut(socket, 'min_read_rate'),
     })
@@ -84,7 +84,7 @@ export class Sockets {
     server.on('checkExpectation', routeWaiting)
     server.on('connect', (request: IncomingMessage, socket: Socket | ServerResponse) => {
       // Over HTTP/2 it is a request like any other, and the hooks refuse it.
-      if (!('remoteAddress' in socket)) return route(request, socket as ServerResponse)
+      if (!('remoteAddress' in socket)) return route(request, socket)
       socket.on('error', () => undefined)
       this.#inTurn(socket, () =>
         this.#refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }),

@@ -17,7 +17,7 @@ interface Keywords {
 }
 
 /** What a value looks like: its type in words, with a list of its members where it has no name of its own. */
-export const shape = (schema: Schema | Reference): Html => {
+const shape = (schema: Schema | Reference): Html => {
   const { $ref, anyOf, allOf, items, properties, type } = schema as Keywords
   if ($ref !== undefined) return named($ref)
   if (anyOf !== undefined) return joined(anyOf.map(shape), ' or ')

@@ -202,9 +202,10 @@ describe('cors.allow_headers', () => {
       ]))
 })
 
+const names = (count: number): string =>
+  JSON.stringify(Array.from({ length: count }, (_, i) => `x-${'n'.repeat(59)}-${String(i).padStart(2, '0')}`))
+
 test('so many header fields that no preflight could ask for them all are refused', () => {
-  const names = (count: number): string =>
-    JSON.stringify(Array.from({ length: count }, (_, i) => `x-${'n'.repeat(59)}-${String(i).padStart(2, '0')}`))
   assertMistakes(mistakes(`[cors]\nallow_headers = ${names(51)}\n`), [/^F:2: cors\.allow_headers must be at most 50$/])
   const { allowHeaders } = load(`[cors]\norigins = ["*"]\nallow_headers = ${names(50)}\n`).cors
   const policies = new CorsPolicies({ origins: ['*'], allowHeaders })

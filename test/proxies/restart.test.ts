@@ -14,7 +14,7 @@ import { type Edit, type Proxy, type ProxyName, proxyNames, publicHost, startPro
 import { startServer, type TestServer } from '../support/server.ts'
 import { describeUnless } from '../support/services.ts'
 import { upstreamOverTls } from './edits.ts'
-import { behindProxy, proxiesMissing } from './scene.ts'
+import { behindProxy, proxiesMissing, startProxies } from './scene.ts'
 import { askThrough, connectTo, fieldOf, type Reply, requestText, talk } from './wire.ts'
 
 interface Outcome {
@@ -103,9 +103,7 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     const key = first.key()
     await using stack = new AsyncDisposableStack()
     const certificate = authority.issue(publicHost)
-    const proxies = await Promise.all(
-      proxyNames.map(async (name) => stack.use(await startProxy(name, { certificate, upstream: port, edits: patient[name] }))),
-    )
+    const proxies = await startProxies(stack, (name) => ({ certificate, upstream: port, edits: patient[name] }))
     let over = false
     const asking = proxies.map(async (proxy, i) => {
       const methods = ['GET', 'GET', 'GET', 'POST', 'POST'] as const
@@ -151,11 +149,7 @@ describeUnless(proxiesMissing, 'Filmgate ends and begins again behind a proxy', 
     await using other = await startServer({ env: behindProxy })
     await using stack = new AsyncDisposableStack()
     const certificate = authority.issue(publicHost)
-    const proxies = await Promise.all(
-      proxyNames.map(async (name) =>
-        stack.use(await startProxy(name, { certificate, upstream: one.port, edits: second[name](other.port) })),
-      ),
-    )
+    const proxies = await startProxies(stack, (name) => ({ certificate, upstream: one.port, edits: second[name](other.port) }))
     let over = false
     const asking = proxies.map(async (proxy, i) => {
       const all = await Promise.all([1, 2, 3, 4].map((n) => keepAsking(proxy, `127.0.${20 + i}.${n}`, one.key(), 'GET', () => over)))

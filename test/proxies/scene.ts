@@ -1,7 +1,7 @@
 import { after } from 'node:test'
 
 import { type Authority, createAuthority } from '../support/certificates.ts'
-import { type Edit, type Proxy, type ProxyName, proxyNames, publicHost, startProxy } from '../support/proxies.ts'
+import { type Edit, type Proxy, type ProxyName, type ProxyOptions, proxyNames, publicHost, startProxy } from '../support/proxies.ts'
 import { type LogRecord, raisedLimits, startServer, type TestServer } from '../support/server.ts'
 import { servicesMissing } from '../support/services.ts'
 
@@ -31,15 +31,25 @@ export const behindProxy = {
   FILMGATE_CONCURRENCY_TOTAL: '100000',
 }
 
+/** One of each, which end with the stack, also where another one does not start. */
+export const startProxies = async (
+  stack: AsyncDisposableStack,
+  optionsOf: (name: ProxyName) => ProxyOptions,
+): Promise<readonly Proxy[]> => {
+  const started = await Promise.allSettled(proxyNames.map(async (name) => stack.use(await startProxy(name, optionsOf(name)))))
+  return started.map((one) => {
+    if (one.status === 'rejected') throw one.reason
+    return one.value
+  })
+}
+
 /** A Filmgate behind each of the proxies, with the files of deploy/. */
 export const openScene = async ({ toml = raisedLimits, env = {}, edits = {} }: SceneOptions = {}): Promise<Scene> => {
   await using opened = new AsyncDisposableStack()
   const authority = opened.use(createAuthority('Proxies of this test'))
   const certificate = authority.issue(publicHost)
   const server = opened.use(await startServer({ toml, env: { ...behindProxy, ...env } }))
-  const started = await Promise.all(
-    proxyNames.map(async (name) => opened.use(await startProxy(name, { certificate, upstream: server.port, edits: edits[name] ?? [] }))),
-  )
+  const started = await startProxies(opened, (name) => ({ certificate, upstream: server.port, edits: edits[name] ?? [] }))
   const proxies = Object.fromEntries(started.map((proxy) => [proxy.name, proxy])) as Record<ProxyName, Proxy>
   const kept = opened.move()
   return { server, authority, proxies, [Symbol.asyncDispose]: () => kept.disposeAsync() }

@@ -123,8 +123,10 @@ http {
 /** The shipped file as it runs here: other ports, a certificate of the test's own, no rights of root. */
 const adapt = (text: string, edits: readonly Edit[]): string =>
   edits.reduce((adapted, [shipped, inTest]) => {
-    if (!adapted.includes(shipped)) throw new Error(`${JSON.stringify(shipped)} is not in the shipped file`)
-    return adapted.replaceAll(shipped, inTest)
+    // A port that another edit wrote may begin like one that is looked for.
+    const piece = new RegExp(shipped.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`) + (/\d$/.test(shipped) ? '(?!\\d)' : ''), 'g')
+    if (!piece.test(adapted)) throw new Error(`${JSON.stringify(shipped)} is not in the shipped file`)
+    return adapted.replace(piece, () => inTest)
   }, text)
 
 /** The file of a proxy in deploy/, in a process of its own on free ports. Resolves when it accepts connections. */

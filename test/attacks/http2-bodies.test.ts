@@ -14,6 +14,7 @@ import {
   repeated,
   request,
   reset,
+  windowUpdate,
 } from '../support/http2-frames.ts'
 import { startTlsServer } from '../support/http2-server.ts'
 
@@ -152,6 +153,7 @@ describe('an answer to a stream that its client has closed meanwhile: one line, 
       test(`${what}, reset with ${code}`, async () => {
         const from = `127.0.2.${10 * i + code + 1}`
         using client = await scene.open(from)
+        client.send(windowUpdate(0, 2 ** 30))
         const isPost = what === 'a film that is added'
         for (let id = 1; id < 41; id += 2) {
           client.send(headers(id, fields, isPost ? flags.endHeaders : undefined), ...(isPost ? [data(id, film)] : []))

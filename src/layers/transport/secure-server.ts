@@ -129,6 +129,8 @@ export const secureServerOptions = ({ material, responses, handshakeTimeout, htt
   ...secureContextOptions(material),
   ...http2Bounds,
   handshakeTimeout,
+  // Node's servers of HTTP/1.1 do so by themselves, those of TLS don't: the end of an answer would wait for the client's next packet.
+  noDelay: true,
   allowHTTP1: true,
   http1Options: { ...http1, ServerResponse: responses.http1 },
   Http2ServerRequest: NamedRequest as typeof Http2ServerRequest,

@@ -34,7 +34,15 @@ const checkConfigured = async (loadConfig: () => Config): Promise<Finding[]> => 
   const set = [...config.origins.values()].filter((origin) => origin !== 'default').length
   const configured = ok('configuration', set === 0 ? 'all defaults' : `${set} set, the rest defaults (filmgate config shows them)`)
   const stores = [...(await checkDatabase(config)), ...(await checkLimiter(config))]
-  return [configured, ...checkFolder(config), checkFiles(config), checkClock(config), ...stores, ...(await checkTls(config)), ...(await checkNetwork(config))]
+  return [
+    configured,
+    ...checkFolder(config),
+    checkFiles(config),
+    checkClock(config),
+    ...stores,
+    ...(await checkTls(config)),
+    ...(await checkNetwork(config)),
+  ]
 }
 
 const textOf = ({ check, status, detail, fix }: Finding): string =>

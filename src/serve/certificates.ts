@@ -57,14 +57,15 @@ export const openTls = async (options: TlsOptions): Promise<Tls | undefined> => 
     const { origins } = config
     throw new ConfigError(opened.mistakes.map(({ key, message }) => ({ key, message, source: origins.get(key) ?? 'default' })))
   }
-  // Only its disk can fail it, and then the certificate in force does for another hour.
-  const reload = (): void => void opened.reload().catch((error: unknown) => log.note('warn', `The TLS certificate: ${String(error)}`))
+  // A full disk, in dev mode: the certificate in force does for a while.
+  const failed = (error: unknown): void => log.note('warn', `The TLS certificate: ${String(error)}`)
+  const reload = (): void => void opened.reload().catch(failed)
   const warnings = (): readonly string[] => [...nameless(config), ...opened.warnings()]
   const warn = createDailyWarning(warnings, clock, log)
   warn()
   const keep = (servers: readonly FastifyInstance[]): (() => void) => {
     kept = servers.map(({ server }) => server).filter((server) => 'setTicketKeys' in server) as unknown as readonly Server[]
-    const looking = setInterval(() => void opened.look(), lookMs)
+    const looking = setInterval(() => void opened.look().catch(failed), lookMs)
     const renewing = setInterval(() => {
       kept.forEach(renewTicketKeys)
       reload()
@@ -85,8 +86,8 @@ export const openTls = async (options: TlsOptions): Promise<Tls | undefined> => 
 }
 
 /** Bound for others, and called nothing that they could ask for: each of them would be told 421. */
-const nameless = ({ server: { host, hosts, publicUrl } }: Config): readonly string[] =>
-  isLoopback(host) || publicUrl !== '' || hosts.length > 0
+const nameless = (config: Config): readonly string[] =>
+  isLoopback(config.server.host) || servedNames(config).length > 0
     ? []
     : ['server.public_url and server.hosts are empty: requests for the name in the certificate are refused with 421']
 

@@ -108,6 +108,26 @@ test('asked to reload: at once, and told again each time', async () => {
   assert.equal(scene.refusals(), 2)
 })
 
+test('a server that cannot take a pair is told of it, and goes on looking', async () => {
+  let isFull = true
+  const taken: Pair[] = []
+  let stamp = '1'
+  const watch = createPairWatch({
+    source: { stamp: () => Promise.resolve(stamp), load: () => Promise.resolve({ pair: isFull ? second : third, stamp }) },
+    first: { pair: first, stamp: '0' },
+    onReplaced: (pair) => {
+      if (isFull) throw new Error('no room')
+      taken.push(pair)
+    },
+    onRefused: () => assert.fail(),
+  })
+  await assert.rejects(watch.reload(), /no room/)
+  isFull = false
+  stamp = '2'
+  await watch.reload()
+  assert.deepEqual(taken, [third])
+})
+
 test('whatever happens to the files, what is in force was good, and in the end it is what stands there', async () => {
   const step = fc.constantFrom<Content | 'look' | 'reload'>({ pair: first }, { pair: second }, { pair: third }, broken, 'look', 'reload')
   await fc.assert(

@@ -77,6 +77,10 @@ export const createPairWatch = ({ source, first, onReplaced, onRefused }: PairWa
   }
 
   /** One after the other: two reads at once could end in the wrong order. */
-  const inTurn = (act: () => Promise<void>) => (): Promise<void> => (work = work.then(act))
+  const inTurn = (act: () => Promise<void>) => (): Promise<void> => {
+    const turn = work.then(act)
+    work = turn.catch(() => undefined)
+    return turn
+  }
   return { look: inTurn(look), reload: inTurn(() => take(false)), refused: () => refused }
 }

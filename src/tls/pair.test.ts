@@ -64,6 +64,17 @@ describe('certificates that no client would get through with are refused, each f
     }
   })
 
+  test('a key that OpenSSL itself cannot read is a mistake, never an exception that would end a server', async () => {
+    const { cert, key } = await authority.issue()
+    const der = Buffer.from(cert.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64')
+    // id-ecPublicKey (RFC 5480 section 2.1.1) becomes an algorithm that nobody knows.
+    const at = der.indexOf(Buffer.from('06072a8648ce3d0201', 'hex'))
+    assert.ok(at > 0)
+    der[at + 8] = 0x7f
+    const unknown = `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`
+    assert.match(mistakesOf({ cert: unknown, key }).join(), /^tls\.cert cannot be used: \w+$/)
+  })
+
   test('names: one of them is enough, none is refused, and the common name is no name', async () => {
     const issued = await authority.issue({ names: ['films.example', '*.films.example', '192.0.2.7', '2001:db8::7'] })
     for (const name of ['films.example', 'api.films.example', '192.0.2.7', '2001:db8::7', '2001:DB8:0::7'])
@@ -101,8 +112,9 @@ describeUnless(servicesMissing('openssl'), 'what only openssl makes', () => {
     assert.deepEqual(mistakesOf(selfSigned('-newkey', 'ed25519')), [])
   })
 
-  test('a curve that no browser takes', () => {
-    assert.match(mistakesOf(selfSigned('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1')).join(), /with a curve that clients/)
+  test('keys that no browser takes', () => {
+    for (const curve of ['secp256k1', 'brainpoolP256r1', 'secp224r1', 'SM2'])
+      assert.match(mistakesOf(selfSigned('-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`)).join(), /^tls\.(cert|key) /, curve)
   })
 })
 

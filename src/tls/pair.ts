@@ -31,8 +31,19 @@ export interface PairDemands {
 
 export type JudgedPair = { readonly pair: Pair } | { readonly mistakes: readonly TlsMistake[] }
 
-/** Reads both and finds everything that would keep a client from getting through, before a client does. */
+/** Reads both and finds everything that would keep a client from getting through, before a client does. Throws never. */
 export const judgePair = (material: TlsMaterial, demands: PairDemands): JudgedPair => {
+  try {
+    return judge(material, demands)
+  } catch (error) {
+    // Of keys that OpenSSL cannot even read: what stands in a file must not end a server that runs.
+    return { mistakes: [{ key: 'tls.cert', message: unusable(error) }] }
+  }
+}
+
+const unusable = (error: unknown): string => `cannot be used: ${(error as { code?: string }).code ?? 'OpenSSL refuses it'}`
+
+const judge = (material: TlsMaterial, demands: PairDemands): JudgedPair => {
   const certificates = certificatesIn(material.cert)
   const key = privateKeyIn(material.key)
   const mistakes: TlsMistake[] = []
@@ -124,7 +135,7 @@ const contextMistake = ({ cert, key }: TlsMaterial): string | undefined => {
     createSecureContext({ cert, key, ciphers: 'DEFAULT:@SECLEVEL=2' })
     return undefined
   } catch (error) {
-    return `cannot be used: ${(error as { code?: string }).code ?? 'OpenSSL refuses it'}`
+    return unusable(error)
   }
 }
 

@@ -98,6 +98,12 @@ const createHttp2Sessions = ({ config, clock, observe }: ListenerOptions, addres
   })
 }
 
+/**
+ * How many times of what a request may take an answer is looked at before its reader is judged: the system tells that it took more only when a
+ * third of its buffer is free again, which may be 1.3 MB of somebody who was fast and became slow.
+ */
+const slowReadWindows = 3
+
 /** What is refused before there is a request is counted, observed, logged and answered like the rest. */
 const createSockets = (options: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
   const { config, clock, count, observe, write, certificates, maxConnections = config.server.maxConnections } = options
@@ -108,7 +114,7 @@ const createSockets = (options: ListenerOptions, addresses: layers.ClientAddress
     maxConnectionsPerClient: config.server.maxConnectionsPerClient,
     clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
     isTrusted: (socket) => addresses.isTrusted(socket),
-    slowReadMs: config.server.requestTimeoutMs,
+    slowReadMs: slowReadWindows * config.server.requestTimeoutMs,
     onTooMany: createTooManyReport(clock, observe, (socket) => addresses.ofSocket(socket).prefix),
     refuse: ({ problem, socket, method, target }) => {
       const client = addresses.ofSocket(socket)

@@ -16,9 +16,9 @@ const repeatable = new Set(['set-cookie', 'link', 'vary', 'www-authenticate'])
 
 /**
  * Answers of HTTP/1.1, read without any tolerance: every octet belongs to one of them, each has the one length that it says (RFC 9112 section
- * 6), and no field could have come in through a value. `isHead` says whether the answer of that number is one to HEAD.
+ * 6), and no field could have come in through a value. `isHead` says whether the answer of that number, to the request of that name, is one to HEAD.
  */
-export const readAnswers = (received: Buffer, isHead: (index: number) => boolean, isCut: boolean): HeardAll => {
+export const readAnswers = (received: Buffer, isHead: (index: number, requestId: string) => boolean, isCut: boolean): HeardAll => {
   const answers: Answer[] = []
   const faults: string[] = []
   let continues = 0
@@ -42,7 +42,10 @@ export const readAnswers = (received: Buffer, isHead: (index: number) => boolean
       continue
     }
     const fields = readFields(lines, faults)
-    const hasBody = status !== 204 && status !== 304 && !(isHead(answers.length) && (rest.length === 0 || rest[0] === 72))
+    const hasBody =
+      status !== 204 &&
+      status !== 304 &&
+      !(isHead(answers.length, fields.get('x-request-id') ?? '') && (rest.length === 0 || rest[0] === 72))
     const body = takeBody(fields, rest, { status, hasBody, isCut, faults })
     if (body === undefined) break
     rest = rest.subarray(body.taken)
@@ -95,7 +98,7 @@ const takeBody = (
 const takeChunks = (rest: Buffer, coding: string, isCut: boolean, faults: string[]): { content: Buffer; taken: number } | undefined => {
   const parts: Buffer[] = []
   if (coding !== 'chunked') faults.push(`Transfer-Encoding: ${coding}`)
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const lineEnd = rest.indexOf('\r\n', at)
     const digits = rest.subarray(at, lineEnd === -1 ? rest.length : lineEnd).toString('latin1')
     const size = /^[0-9a-f]{1,8}$/.test(digits) ? Number.parseInt(digits, 16) : Number.NaN

@@ -70,7 +70,8 @@ export const padded = (text: string, secrets: Secrets): string => {
 /** With the credentials of one server in the place of their names. */
 export const filled = (one: Case, secrets: Secrets): Case => {
   let text = one.bytes.toString('latin1')
-  for (const [name, secret] of Object.entries(secrets)) text = text.replaceAll(new RegExp(`${name.replaceAll('$', '\\$')}\\$*`, 'g'), () => secret)
+  for (const [name, secret] of Object.entries(secrets))
+    text = text.replaceAll(new RegExp(`${name.replaceAll('$', '\\$')}\\$*`, 'g'), () => secret)
   return { ...one, bytes: latin1(text) }
 }
 

@@ -95,7 +95,7 @@ const sureFields = 500
 /** Sections 3 and 5. */
 const readHead = (text: string, start: number): Step<Head> => {
   const lines: string[] = []
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const lineEnd = text.indexOf('\r\n', at)
     const line = text.slice(at, lineEnd === -1 ? text.length : lineEnd)
     const isLong = at + line.length - start > sureHeadBytes || lines.length > sureFields
@@ -111,6 +111,7 @@ const readHead = (text: string, start: number): Step<Head> => {
 
 /** Of a line that is not there to its end: what can't become a good one is broken already, but a parser may want to see more first. */
 const isStartOf = (line: string, isFirst: boolean): 'cut' | 'open' => {
+  // oxlint-disable-next-line no-control-regex
   const mayGoOn = isFirst ? /^[A-Z-]*( [^\x00-\x20\x7f]*( [HTP/0-9.]*)?)?\r?$/ : /^[^\x00-\x08\x0a-\x1f\x7f]*\r?$/
   return mayGoOn.test(line) ? 'cut' : 'open'
 }
@@ -122,7 +123,8 @@ const lineKind = (line: string): 'good' | 'broken' | 'open' => {
   if (method === '') return /^[A-Z-]+ +[^\s]+( +(HTTP|RTSP|ICE).*|\n.*)? *$/s.test(line) ? 'open' : 'broken'
   if (!knownMethods.has(method)) return 'broken'
   // The characters that RFC 3986 gives a target; what else a server takes in one is its own affair, as long as it is one request.
-  const isTarget = method === 'CONNECT' ? /^[\w.[\]:-]+:\d+$/.test(target) : /^(\/|\*$|https?:\/\/)[\w.~:/?[\]@!$&'()*+,;=%-]*$/i.test(target)
+  const isTarget =
+    method === 'CONNECT' ? /^[\w.[\]:-]+:\d+$/.test(target) : /^(\/|\*$|https?:\/\/)[\w.~:/?[\]@!$&'()*+,;=%-]*$/i.test(target)
   return isTarget ? 'good' : 'open'
 }
 
@@ -153,7 +155,11 @@ const bodyFraming = (head: Head): number | 'chunked' | 'broken' | 'open' => {
     const all = codings.flatMap((value) => value.split(',')).map((coding) => coding.replaceAll(/^[ \t]+|[ \t]+$/g, '').toLowerCase())
     if (all.length === 1 && all[0] === 'chunked') return 'chunked'
     // Other codings before it are good HTTP that nobody here understands: refused, or read as chunks.
-    return all.at(-1) === 'chunked' && all.filter((coding) => coding === 'chunked').length === 1 ? 'open' : all.some((coding) => coding !== '' && coding !== 'chunked') ? 'broken' : 'open'
+    return all.at(-1) === 'chunked' && all.filter((coding) => coding === 'chunked').length === 1
+      ? 'open'
+      : all.some((coding) => coding !== '' && coding !== 'chunked')
+        ? 'broken'
+        : 'open'
   }
   if (lengths.length === 0) return 0
   if (lengths.length > 1) return 'broken'
@@ -168,7 +174,7 @@ const extension = new RegExp(`^(?:;${tchar}+(?:=(?:${tchar}+|"[^"\\\\\\x00-\\x1f
 
 /** Section 7.1. */
 const readChunks = (text: string, start: number): Step<undefined> => {
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const lineEnd = text.indexOf('\r\n', at)
     const line = text.slice(at, lineEnd === -1 ? text.length : lineEnd)
     if (line.length > 2000) return 'open'
@@ -191,7 +197,7 @@ const readChunks = (text: string, start: number): Step<undefined> => {
 const isChunkEnd = (rest: string): 'cut' | 'broken' => (rest === '' || rest === '\r' ? 'cut' : 'broken')
 
 const readTrailers = (text: string, start: number): Step<undefined> => {
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const lineEnd = text.indexOf('\r\n', at)
     if ((lineEnd === -1 ? text.length : lineEnd) - start > 2000) return 'open'
     if (lineEnd === -1) return isStartOf(text.slice(at), false)
@@ -204,6 +210,7 @@ const readTrailers = (text: string, start: number): Step<undefined> => {
 
 /** Section 9.3. */
 const closes = (head: Head): boolean => {
-  const options = valuesOf(head, 'connection').flatMap((value) => value.toLowerCase().split(',')).map((option) => option.trim())
-  return options.includes('close') || (head.version === '1.0' && !options.includes('keep-alive'))
+  const lists = valuesOf(head, 'connection').flatMap((value) => value.toLowerCase().split(','))
+  const options = new Set(lists.map((option) => option.trim()))
+  return options.has('close') || (head.version === '1.0' && !options.has('keep-alive'))
 }

@@ -54,6 +54,12 @@ const unpacked = (bytes: Buffer): string => {
   return text
 }
 
+const knownField = (index: number): readonly [string, string] => {
+  const entry = staticTable[index - 1]
+  if (entry === undefined) throw new Error(`entry ${index} of a table that must be empty`)
+  return entry
+}
+
 /** Every field of a header block, in order. Throws where there is anything that section 2 to 6 do not allow without a dynamic table. */
 export const decodeFields = (block: Buffer): readonly (readonly [name: string, value: string])[] => {
   const fields: (readonly [string, string])[] = []
@@ -76,18 +82,13 @@ export const decodeFields = (block: Buffer): readonly (readonly [name: string, v
     if (bytes.length < length) throw new Error('a text beyond the block')
     return isPacked ? unpacked(bytes) : bytes.toString('latin1')
   }
-  const known = (index: number): readonly [string, string] => {
-    const entry = staticTable[index - 1]
-    if (entry === undefined) throw new Error(`entry ${index} of a table that must be empty`)
-    return entry
-  }
   while (at < block.length) {
     const first = block[at] ?? 0
-    if (first >= 128) fields.push(known(integer(7)))
+    if (first >= 128) fields.push(knownField(integer(7)))
     else if (first >= 32 && first < 64) integer(5)
     else {
       const index = integer(first >= 64 ? 6 : 4)
-      const name = index === 0 ? text() : known(index)[0]
+      const name = index === 0 ? text() : knownField(index)[0]
       fields.push([name, text()])
     }
   }

@@ -22,7 +22,7 @@ type Attack = (message: Message, random: Random) => void
 
 const goodChunks = (random: Random, body: Buffer): Buffer => {
   const parts: Buffer[] = []
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const part = body.subarray(at, at + 1 + random.below(body.length))
     parts.push(latin1(`${part.length.toString(16)}\r\n`), part, latin1('\r\n'))
     at += part.length
@@ -34,7 +34,11 @@ const badChunks = (random: Random, body: Buffer): Buffer => {
   const end = (): string => (random.often(0.8) ? '\r\n' : pick(random, lineEnds))
   const trailer = random.often(0.3) ? `${pick(random, fieldNames)}: ${pick(random, fieldValues)}${end()}` : ''
   const size = random.often(0.8) ? pick(random, chunkSizes(body.length)) : body.length.toString(16)
-  return Buffer.concat([latin1(`${size}${end()}`), body, latin1(`${end()}${random.often(0.8) ? '0' : pick(random, chunkSizes(0))}${end()}${trailer}${end()}`)])
+  return Buffer.concat([
+    latin1(`${size}${end()}`),
+    body,
+    latin1(`${end()}${random.often(0.8) ? '0' : pick(random, chunkSizes(0))}${end()}${trailer}${end()}`),
+  ])
 }
 
 const put = ({ fields }: Message, random: Random, name: string, value: string): void =>
@@ -68,11 +72,18 @@ const attacks: readonly Attack[] = [
     put(message, random, 'Upgrade', pick(random, ['h2c', 'websocket', 'TLS/1.0', 'HTTP/2.0']))
   },
   (message, random) => reframe(message, ['Content-Length', pick(random, lengths(message.body.length))]),
-  (message, random) => reframe(message, ['Content-Length', pick(random, lengths(message.body.length))], ['Content-Length', pick(random, lengths(message.body.length))]),
+  (message, random) =>
+    reframe(
+      message,
+      ['Content-Length', pick(random, lengths(message.body.length))],
+      ['Content-Length', pick(random, lengths(message.body.length))],
+    ),
   (message, random) => reframe(message, ['Transfer-Encoding', pick(random, codings)]),
   (message, random) => reframe(message, ['Transfer-Encoding', pick(random, codings)], ['Transfer-Encoding', pick(random, codings)]),
-  (message, random) => reframe(message, ['Transfer-Encoding', pick(random, codings)], ['Content-Length', pick(random, lengths(message.body.length))]),
-  (message, random) => reframe(message, ['Content-Length', pick(random, lengths(message.body.length))], ['Transfer-Encoding', pick(random, codings)]),
+  (message, random) =>
+    reframe(message, ['Transfer-Encoding', pick(random, codings)], ['Content-Length', pick(random, lengths(message.body.length))]),
+  (message, random) =>
+    reframe(message, ['Content-Length', pick(random, lengths(message.body.length))], ['Transfer-Encoding', pick(random, codings)]),
   (message) => reframe(message),
   (message) => {
     reframe(message, ['Transfer-Encoding', 'chunked'])
@@ -114,7 +125,8 @@ const drawMessage = (random: Random, draw: DrawRequest, number: number): Message
   if (body.length > 0) message.fields.push(['Content-Type', random.often(0.95) ? 'application/json' : pick(random, fieldValues)])
   // A change of the body comes before its length is known.
   if (body.length > 0 && random.often(0.3)) message.body = changedBody(random, body.toString())
-  if (message.body.length > 0) reframe(message, random.often(0.6) ? ['Content-Length', `${message.body.length}`] : ['Transfer-Encoding', 'chunked'])
+  if (message.body.length > 0)
+    reframe(message, random.often(0.6) ? ['Content-Length', `${message.body.length}`] : ['Transfer-Encoding', 'chunked'])
   return message
 }
 

@@ -50,8 +50,15 @@ const attacks: readonly Attack[] = [
   (stream, random) => putField(stream, random, pick(random, fieldNames), pick(random, fieldValues)),
   (stream, random) => putField(stream, random, pick(random, fieldNames).toLowerCase(), pick(random, fieldValues)),
   (stream, random) => putField(stream, random, pick(random, fieldNames).toLowerCase(), pick(random, fieldValues)),
-  (stream, random) => putField(stream, random, 'content-length', pick(random, ['0', '1', '-1', '999999999999', 'x', '', '00', `${stream.body.length + 1}`])),
-  (stream, random) => putField(stream, random, pick(random, ['connection', 'transfer-encoding', 'te', 'upgrade', 'keep-alive', 'proxy-connection']), pick(random, [...codings, 'close', 'trailers', 'h2c'])),
+  (stream, random) =>
+    putField(stream, random, 'content-length', pick(random, ['0', '1', '-1', '999999999999', 'x', '', '00', `${stream.body.length + 1}`])),
+  (stream, random) =>
+    putField(
+      stream,
+      random,
+      pick(random, ['connection', 'transfer-encoding', 'te', 'upgrade', 'keep-alive', 'proxy-connection']),
+      pick(random, [...codings, 'close', 'trailers', 'h2c']),
+    ),
   (stream, random) => putField(stream, random, 'expect', pick(random, ['100-continue', 'x', ''])),
   (stream, random) => {
     for (let left = pick(random, [20, 100, 300, 2000]); left > 0; left--) stream.fields.push([`x-${left}`, 'y'])
@@ -83,8 +90,15 @@ const strays: readonly ((random: Random, id: number) => Buffer)[] = [
   (random, id) => h2.frame(types.data, flags.padded, id, Buffer.from([random.below(256), 1, 2, 3])),
   (random, id) => h2.frame(10 + random.below(246), random.below(256), pick(random, [0, id]), Buffer.alloc(random.below(100))),
   (random, id) => h2.headers(pick(random, [0, 2, id, 1]), h2.request()),
-  (random) => h2.frame(types.goaway, 0, 0, Buffer.concat([h2.word(random.below(10)), h2.word(random.below(14)), Buffer.alloc(random.below(9))])),
-  (random, id) => h2.frame(types.headers, flags.endStream | flags.endHeaders, id + 2, Buffer.from(Array.from({ length: random.below(40) }, () => random.below(256)))),
+  (random) =>
+    h2.frame(types.goaway, 0, 0, Buffer.concat([h2.word(random.below(10)), h2.word(random.below(14)), Buffer.alloc(random.below(9))])),
+  (random, id) =>
+    h2.frame(
+      types.headers,
+      flags.endStream | flags.endHeaders,
+      id + 2,
+      Buffer.from(Array.from({ length: random.below(40) }, () => random.below(256))),
+    ),
   () => Buffer.from('00400000000000000000', 'hex'),
 ]
 
@@ -95,9 +109,14 @@ const framesOf = (stream: Stream, random: Random): readonly Buffer[] => {
   const parts = Array.from({ length: Math.max(1, Math.ceil(packed.length / size)) }, (_, i) => packed.subarray(i * size, (i + 1) * size))
   const isBare = body.length === 0 && trailers.length === 0
   const frames = parts.map((part, i) =>
-    h2.frame(i === 0 ? types.headers : types.continuation, (i === 0 && isBare && ends ? flags.endStream : 0) | (i === parts.length - 1 ? flags.endHeaders : 0), id, part),
+    h2.frame(
+      i === 0 ? types.headers : types.continuation,
+      (i === 0 && isBare && ends ? flags.endStream : 0) | (i === parts.length - 1 ? flags.endHeaders : 0),
+      id,
+      part,
+    ),
   )
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const part = body.subarray(at, at + 1 + random.below(Math.min(body.length, 16_384)))
     at += part.length
     frames.push(h2.data(id, part, at === body.length && ends && trailers.length === 0 ? flags.endStream : 0))
@@ -118,7 +137,14 @@ const drawStream = (random: Random, { draw, secrets }: DrawOptions, id: number):
   // What the packed head says of its lengths must hold with the credentials in it.
   const known = fields.flatMap(([name, value]): Field[] => (name === 'Host' ? [] : [[name.toLowerCase(), padded(value, secrets)]]))
   if (body !== undefined) known.push(['content-type', 'application/json'])
-  return { id, fields: [...h2.request({ method, path: target }), ...known], body: Buffer.from(body ?? ''), ends: true, pieces: 1, trailers: [] }
+  return {
+    id,
+    fields: [...h2.request({ method, path: target }), ...known],
+    body: Buffer.from(body ?? ''),
+    ends: true,
+    pieces: 1,
+    trailers: [],
+  }
 }
 
 const drawConnection = (random: Random, options: DrawOptions): Buffer => {
@@ -157,7 +183,16 @@ export const drawHttp2 = (random: Random, number: number, options: DrawOptions):
   const changed = isMutated ? mutated(stream, random, () => drawConnection(random, options)) : stream
   const isOpen = !isWhole(changed)
   const bytes = isOpen ? changed : Buffer.concat([changed, lastPing])
-  const cuts = random.often(0.6) ? [] : Array.from({ length: 1 + random.below(6) }, () => random.below(bytes.length + 1)).toSorted((a, b) => a - b)
+  const cuts = random.often(0.6)
+    ? []
+    : Array.from({ length: 1 + random.below(6) }, () => random.below(bytes.length + 1)).toSorted((a, b) => a - b)
   const ending = random.often(0.05) ? 'reset' : isOpen || random.often(0.05) ? 'half-close' : 'wait'
-  return { number, protocol: 'http2', bytes, cuts, ending, origin: isKnown ? 'mutation of what was interesting' : isMutated ? 'mutation' : 'grammar' }
+  return {
+    number,
+    protocol: 'http2',
+    bytes,
+    cuts,
+    ending,
+    origin: isKnown ? 'mutation of what was interesting' : isMutated ? 'mutation' : 'grammar',
+  }
 }

@@ -14,7 +14,11 @@ const values = [
 /** What JSON parsers disagree about, or choke on. */
 const changes: readonly Change[] = [
   (text, random) => text.replace(/:(?:"[^"]*"|[^,}[{]+)/, `:${pick(random, values)}`),
-  (text, random) => insertMember(text, `${pick(random, ['"__proto__"', '"constructor"', '"x"', '""', '"\\u006eame"', 'x', '1', '"name"'])}:${pick(random, values)}`),
+  (text, random) =>
+    insertMember(
+      text,
+      `${pick(random, ['"__proto__"', '"constructor"', '"x"', '""', '"\\u006eame"', 'x', '1', '"name"'])}:${pick(random, values)}`,
+    ),
   (text) => insertMember(text, text.slice(1, -1)),
   (text, random) => pick(random, values) + (random.often(0.2) ? text : ''),
   (text, random) => '['.repeat(pick(random, [1, 20, 1000, 16_000])) + text,
@@ -26,7 +30,8 @@ const changes: readonly Change[] = [
   (text) => `\ufeff${text}`,
   (text) => Buffer.from(text, 'utf16le'),
   (text) => Buffer.concat([latin1('\xff\xfe'), Buffer.from(text, 'utf16le')]),
-  (text, random) => latin1(text.replace(/[a-z]/, pick(random, ['\xff', '\xc0\xaf', '\xed\xa0\x80', '\xf4\x90\x80\x80', '\xe2\x82', '\x80']))),
+  (text, random) =>
+    latin1(text.replace(/[a-z]/, pick(random, ['\xff', '\xc0\xaf', '\xed\xa0\x80', '\xf4\x90\x80\x80', '\xe2\x82', '\x80']))),
   (text, random) => text.slice(0, random.below(text.length + 1)),
   (text) => `${text}${text}`,
   (text) => text.replace(/\}$/, ',}'),

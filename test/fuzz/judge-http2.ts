@@ -60,7 +60,8 @@ const takeStreamFrame = (frame: h2.Frame, streams: Map<number, StreamHeard>, fau
     stream.isReset = true
     return
   }
-  if ((frame.flags & (flags.padded | (frame.type === types.headers ? flags.priority : 0))) !== 0) faults.push(`padding in ${h2.shown(frame)}`)
+  if ((frame.flags & (flags.padded | (frame.type === types.headers ? flags.priority : 0))) !== 0)
+    faults.push(`padding in ${h2.shown(frame)}`)
   if (frame.type === types.headers) takeHead(frame, stream, faults)
   else if (stream.answer === undefined) faults.push('a body without a head')
   else stream.parts.push(frame.payload)
@@ -156,7 +157,8 @@ export const judgeHttp2 = (one: Case, received: Heard, lines: readonly LogRecord
   return { faults, signature, answers: answers.length, isStrict }
 }
 
-const mayHaveBody = ({ status }: Answer, line: LogRecord | undefined): boolean => line?.['method'] !== 'HEAD' && status !== 204 && status !== 304
+const mayHaveBody = ({ status }: Answer, line: LogRecord | undefined): boolean =>
+  line?.['method'] !== 'HEAD' && status !== 204 && status !== 304
 
 const faultsOfLength = ({ fields, body, hasBody }: Answer): readonly string[] => {
   const length = fields.get('content-length')

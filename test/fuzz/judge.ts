@@ -40,7 +40,8 @@ const withoutPointers = (text: string): string => text.replaceAll(/"pointer":"(?
 export const faultsOfAnswer = (answer: Answer): readonly string[] => {
   const { status, fields, body, hasBody } = answer
   const faults: string[] = []
-  for (const [name, value] of securityFields) if (!value.test(fields.get(name) ?? '')) faults.push(`${name}: ${fields.get(name) ?? 'missing'}`)
+  for (const [name, value] of securityFields)
+    if (!value.test(fields.get(name) ?? '')) faults.push(`${name}: ${fields.get(name) ?? 'missing'}`)
   for (const name of ['server', 'x-powered-by']) if (fields.has(name)) faults.push(`${name} is told`)
   const told = [...fields].filter(([name]) => name !== 'date' && name !== 'etag').map(([name, value]) => `${name}: ${value}`)
   // What a good answer holds are films, accounts and texts of our own.
@@ -56,7 +57,8 @@ export const faultsOfAnswer = (answer: Answer): readonly string[] => {
 
 /** Of 503 there is one kind that the load of a run may cause: more password hashes at once than this machine has room for. */
 const faultsOf5xx = ({ status, fields, body }: Answer): readonly string[] => {
-  const isSaid = status === 503 && fields.has('retry-after') && (json(body) as { code?: string } | undefined)?.code === 'temporary_reduced_capacity'
+  const isSaid =
+    status === 503 && fields.has('retry-after') && (json(body) as { code?: string } | undefined)?.code === 'temporary_reduced_capacity'
   return isSaid ? [] : [`answers ${status}`]
 }
 
@@ -72,7 +74,8 @@ const faultsOfProblem = ({ status, fields, body, hasBody }: Answer): readonly st
   const document = json(body) as Readonly<Record<string, unknown>> | undefined
   if (document === undefined) return [...faults, 'a problem document that is no JSON']
   const kind = problemKinds[document['code'] as keyof typeof problemKinds]
-  if (kind?.status !== status || document['status'] !== status) faults.push(`a ${status} whose document says ${String(document['status'])} ${String(document['code'])}`)
+  if (kind?.status !== status || document['status'] !== status)
+    faults.push(`a ${status} whose document says ${String(document['status'])} ${String(document['code'])}`)
   if (document['request_id'] !== fields.get('x-request-id')) faults.push('a document of another request')
   for (const member of ['type', 'title', 'detail']) if (typeof document[member] !== 'string') faults.push(`a document without ${member}`)
   return faults

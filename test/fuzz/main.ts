@@ -37,8 +37,12 @@ if (protocol === undefined || !Number.isInteger(seed)) throw new Error(`--protoc
 const megabytes = (bytes: number | undefined): string => `${Math.round((bytes ?? 0) / 1e6)} MB`
 
 const tell = ({ cases, answers, strict, signatures, before, after, faults }: Summary): void => {
-  print(`${cases} cases, ${answers} answers, ${Math.round((100 * strict) / Math.max(cases, 1))} % with a clear framing, ${signatures} kinds`)
-  print(`live heap ${megabytes(before.liveHeapBytes)} -> ${megabytes(after?.liveHeapBytes)}, resident ${megabytes(before.residentBytes)} -> ${megabytes(after?.residentBytes)}`)
+  print(
+    `${cases} cases, ${answers} answers, ${Math.round((100 * strict) / Math.max(cases, 1))} % with a clear framing, ${signatures} kinds`,
+  )
+  print(
+    `live heap ${megabytes(before.liveHeapBytes)} -> ${megabytes(after?.liveHeapBytes)}, resident ${megabytes(before.residentBytes)} -> ${megabytes(after?.residentBytes)}`,
+  )
   print(`descriptors ${before.descriptors} -> ${after?.descriptors}, sockets ${before.sockets} -> ${after?.sockets}`)
   for (const fault of faults) print(`FAULT ${fault}`)
 }

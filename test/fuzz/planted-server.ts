@@ -54,7 +54,12 @@ const document = (status: number, code: string, id: string): string => {
 const newId = (): string => randomBytes(12).toString('hex')
 
 const fieldsOf = (id: string, body: string): Record<string, string> => {
-  const fields: Record<string, string> = { ...security, 'x-request-id': id, 'content-type': 'application/problem+json', 'content-length': String(Buffer.byteLength(body)) }
+  const fields: Record<string, string> = {
+    ...security,
+    'x-request-id': id,
+    'content-type': 'application/problem+json',
+    'content-length': String(Buffer.byteLength(body)),
+  }
   if (fault === 'a field too few') delete fields['x-frame-options']
   if (fault === 'a name of the software') fields['server'] = 'films'
   if (fault === 'a length that is too long') fields['content-length'] = String(Buffer.byteLength(body) + 7)
@@ -63,7 +68,9 @@ const fieldsOf = (id: string, body: string): Record<string, string> => {
 
 /** As bytes, for what Node would not write. */
 const rawAnswer = (status: number, fields: Readonly<Record<string, string>>, body: string, more = ''): string => {
-  const lines = Object.entries({ ...fields, date: new Date().toUTCString(), connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries({ ...fields, date: new Date().toUTCString(), connection: 'close' }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  )
   return `HTTP/1.1 ${status} Not So\r\n${lines.join('')}${more}\r\n${body}`
 }
 
@@ -73,7 +80,7 @@ const kept: unknown[] = []
 const sideEffects: Readonly<Record<string, () => void>> = {
   'an end': () => process.exit(3),
   'a connection that stays': () => void kept.push(connect((server.address() as AddressInfo).port, '127.0.0.1')),
-  'memory that stays': () => void (kept.length > 0 || kept.push(new Array<number>(8_000_000).fill(0.5))),
+  'memory that stays': () => void (kept.length > 0 || kept.push(Array<number>(8_000_000).fill(0.5))),
 }
 
 const rawFaults: Readonly<Record<string, string>> = {
@@ -95,7 +102,17 @@ const answer = (request: IncomingMessage, response: ServerResponse): void => {
   if (fault === 'silence') return
   const path = fault === 'answers in disorder' ? (request.url ?? '').replace('1', '3') : (request.url ?? null)
   request.resume()
-  response.on('close', () => write({ id, client: request.socket.remoteAddress, method: request.method ?? null, path, status, code, bytes: request.method === 'HEAD' ? 0 : Buffer.byteLength(body) }))
+  response.on('close', () =>
+    write({
+      id,
+      client: request.socket.remoteAddress,
+      method: request.method ?? null,
+      path,
+      status,
+      code,
+      bytes: request.method === 'HEAD' ? 0 : Buffer.byteLength(body),
+    }),
+  )
   const more = rawFaults[fault]
   if (more !== undefined) {
     request.socket.end(rawAnswer(status, fields, body, more))

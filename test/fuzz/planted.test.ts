@@ -17,7 +17,14 @@ const streams: readonly string[] = [
   `POST /1 HTTP/1.1\r\n${host}Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /planted HTTP/1.1\r\n${host}\r\n`,
 ]
 
-const cases = streams.map((text, number): Case => ({ number, protocol: 'http1', bytes: latin1(text), cuts: [], ending: 'wait', origin: 'a test' }))
+const cases = streams.map((text, number): Case => ({
+  number,
+  protocol: 'http1',
+  bytes: latin1(text),
+  cuts: [],
+  ending: 'wait',
+  origin: 'a test',
+}))
 
 /** All that is found of a server with that fault. */
 const found = async (fault: string): Promise<string> => {

@@ -73,7 +73,8 @@ const fieldsOf = (random: Random, { security }: Operation): readonly (readonly [
   const isAnonymous = random.often(isOpen ? 0.7 : 0.1)
   const fields: (readonly [string, string])[] = [['Host', random.often(0.8) ? 'localhost' : '127.0.0.1:3000']]
   if (!isAnonymous) fields.push(['Authorization', `Bearer ${random.often(0.6) ? '$ADMIN$' : pick(random, credentialNames)}`])
-  if (random.often(0.1)) fields.push(['Accept', pick(random, ['*/*', 'application/json', 'text/html', 'application/problem+json', 'image/png;q=0'])])
+  if (random.often(0.1))
+    fields.push(['Accept', pick(random, ['*/*', 'application/json', 'text/html', 'application/problem+json', 'image/png;q=0'])])
   if (random.often(0.05)) fields.push(['Expect', '100-continue'])
   if (random.often(0.05)) fields.push(['If-None-Match', pick(random, ['*', '"1"', 'W/"x"'])])
   return fields
@@ -82,6 +83,9 @@ const fieldsOf = (random: Random, { security }: Operation): readonly (readonly [
 const bodyOf = (random: Random, { requestBody }: Operation): string | undefined => {
   const media = requestBody?.content['application/json']
   if (media === undefined) return random.often(0.03) ? '{}' : undefined
-  const examples = [...(media.example === undefined ? [] : [media.example]), ...Object.values(media.examples ?? {}).map(({ value }) => value)]
+  const examples = [
+    ...(media.example === undefined ? [] : [media.example]),
+    ...Object.values(media.examples ?? {}).map(({ value }) => value),
+  ]
   return JSON.stringify(examples.length === 0 ? {} : pick(random, examples))
 }

@@ -118,7 +118,13 @@ interface Told {
 /** One case that has its credentials. */
 const tell = async (one: Case, { place, patienceMs }: Pick<UnderTest, 'place' | 'patienceMs'>): Promise<Told> => {
   const alpn = one.protocol === 'http2' ? 'h2' : 'http/1.1'
-  return { one, heard: await talk({ ...one, from: addressOf(one), alpn, patienceMs, isDone: one.protocol === 'http2' ? isAnsweredHttp2(one) : isAnswered(one) }, place) }
+  return {
+    one,
+    heard: await talk(
+      { ...one, from: addressOf(one), alpn, patienceMs, isDone: one.protocol === 'http2' ? isAnsweredHttp2(one) : isAnswered(one) },
+      place,
+    ),
+  }
 }
 
 function* inBatches(numbers: Iterable<number>): Generator<number[]> {
@@ -148,9 +154,12 @@ const mostResidentBytes = 500_000_000
 
 const faultsOfProcess = ({ server }: UnderTest, before: Footprint, after: Footprint | undefined): readonly string[] => {
   const faults: string[] = []
-  if (after === undefined) faults.push(`the process ended (${server.process.exitCode ?? server.process.signalCode}):\n${server.stderr().slice(-3000)}`)
+  if (after === undefined)
+    faults.push(`the process ended (${server.process.exitCode ?? server.process.signalCode}):\n${server.stderr().slice(-3000)}`)
   // A refusal for want of capacity is told aloud, and is no fault.
-  const loud = server.log().filter((line) => ['error', 'fatal'].includes(String(line['level'])) && line['verdict'] !== 'temporary_reduced_capacity')
+  const loud = server
+    .log()
+    .filter((line) => ['error', 'fatal'].includes(String(line['level'])) && line['verdict'] !== 'temporary_reduced_capacity')
   faults.push(...loud.map((line) => `the log says ${JSON.stringify(line)}`))
   if (after === undefined) return faults
   if (after.sockets > before.sockets) faults.push(`${after.sockets - before.sockets} connections are left`)

@@ -59,7 +59,8 @@ export const openUnderTest = async ({ tls }: { readonly tls: boolean }): Promise
   const dataDir = mkdtempSync(join(tmpdir(), 'filmgate-fuzzed-'))
   await using opened = new AsyncDisposableStack()
   opened.defer(() => rmSync(dataDir, { recursive: true, force: true }))
-  const start = (env: Readonly<Record<string, string>>) => startServer({ toml, dataDir, env: { ...deadlines, ...env }, wrap: withInspector })
+  const start = (env: Readonly<Record<string, string>>) =>
+    startServer({ toml, dataDir, env: { ...deadlines, ...env }, wrap: withInspector })
   const plain = await start({})
   const secrets = await credentials(plain).catch(async (error: unknown) => {
     await plain[Symbol.asyncDispose]()
@@ -87,7 +88,11 @@ export const watch = (server: TestServer, { ca, secrets, patienceMs }: WatchOpti
     if (hasEnded(server)) return
     const isAtRest = (): boolean => hasEnded(server) || descriptorsOf(server).sockets <= atRest
     await eventually(patienceMs, 'connections are left', isAtRest).catch(() => {
-      throw new Error(`connections are left, from ${clientsOf(server.port).map((address) => `${address} (case ${numberOf(address)})`).join(', ')}`)
+      throw new Error(
+        `connections are left, from ${clientsOf(server.port)
+          .map((address) => `${address} (case ${numberOf(address)})`)
+          .join(', ')}`,
+      )
     })
     // Lines are written in their order: where this one is, all others are.
     const path = `/sentinel-${++sentinels}`

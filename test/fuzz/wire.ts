@@ -8,6 +8,7 @@ export interface Heard {
   readonly received: Buffer
   /** How the connection came to its end; `late` is one that the server would have kept. */
   readonly end: 'closed' | 'reset' | 'late'
+  readonly tookMs: number
 }
 
 export interface Place {
@@ -38,6 +39,7 @@ const open = ({ from, alpn }: Talk, { port, ca }: Place): { readonly tcp: Socket
 /** Sends one case as it stands, a packet for each piece, and hears to the end what the server has to say. */
 export const talk = async (one: Talk, place: Place): Promise<Heard> => {
   const { tcp, socket, ready } = open(one, place)
+  const startedMs = performance.now()
   const chunks: Buffer[] = []
   let end: Heard['end'] = 'closed'
   // A 'close' follows every 'error'. A broken TLS record and a reset are both ways to go without a word.
@@ -64,5 +66,7 @@ export const talk = async (one: Talk, place: Place): Promise<Heard> => {
   if (one.ending === 'reset') tcp.resetAndDestroy()
   await closed
   clearTimeout(patience)
-  return { received: Buffer.concat(chunks), end }
+  // Below TLS it may still be half open.
+  tcp.destroy()
+  return { received: Buffer.concat(chunks), end, tookMs: performance.now() - startedMs }
 }

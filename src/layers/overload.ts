@@ -35,6 +35,9 @@ const towardsMark = 0.12
 const againstGrowth = 0.5
 /** A delay of a third of the mark or less is none; one of three times the mark and more says nothing more. */
 const widest = Math.log(3)
+/** What is over sooner is a burst. */
+const burstLooks = 3
+const burstMs = 1000
 /** Of a loop that is seconds late there are few looks, so each counts for more. */
 const mostLooks = 5
 
@@ -42,7 +45,7 @@ const mostLooks = 5
  * How large a share of requests is refused, from what is seen ten times a second. The admitted share is multiplied by how far the delay is from
  * the mark and by how much it grew, so it settles where the delay stays at the mark instead of swinging between all and nothing; being a
  * factor, it does so for ten clients as for ten thousand. (The shape is that of PIE, RFC 8033 section 4.2, in logarithms.)
- * Only a delay that is still there at the next look begins it: a burst that passes by itself is none (section 4.4).
+ * Only a delay that stays for a second begins it: a burst that passes by itself is none (section 4.4).
  */
 export class Shedding {
   readonly #maxDelayMs: number
@@ -50,6 +53,9 @@ export class Shedding {
   /** Logarithm of the delay in marks: above 0 is too much. */
   #last = -widest
   #admitted = 1
+  /** While nothing is refused yet. */
+  #lateLooks = 0
+  #lateMs = 0
 
   constructor({ maxDelayMs = 200, maxHeapShare = 0.9 }: Pick<OverloadOptions, 'maxDelayMs' | 'maxHeapShare'> = {}) {
     this.#maxDelayMs = maxDelayMs
@@ -61,14 +67,19 @@ export class Shedding {
     return 1 - this.#admitted
   }
 
+  #hasStayed(late: boolean, elapsedMs: number): boolean {
+    this.#lateLooks = late ? this.#lateLooks + 1 : 0
+    this.#lateMs = late ? this.#lateMs + elapsedMs : 0
+    return this.#lateLooks >= burstLooks && this.#lateMs >= burstMs
+  }
+
   look({ elapsedMs, delayMs, heapShare }: Load): void {
     // A heap that is only half full says nothing about the load; a full one is twice the mark.
     const marks = heapShare > this.#maxHeapShare ? Math.max(2, delayMs / this.#maxDelayMs) : delayMs / this.#maxDelayMs
     const level = Math.min(widest, Math.max(-widest, Math.log(marks)))
-    const begins = this.#admitted === 1 && this.#last <= 0
     const growth = level - this.#last
     this.#last = level
-    if (begins) return
+    if (this.#admitted === 1 && !this.#hasStayed(level > 0, elapsedMs)) return
     const looks = Math.min(mostLooks, Math.max(1, elapsedMs / lookEveryMs))
     const factor = Math.exp(-(towardsMark * looks * level + againstGrowth * growth))
     this.#admitted = Math.min(1, Math.max(leastAdmitted, this.#admitted * factor))

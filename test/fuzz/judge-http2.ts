@@ -130,8 +130,9 @@ export const judgeHttp2 = (one: Case, received: Heard, lines: readonly LogRecord
   const { opened, ended } = sentStreams(one.bytes)
   const isGone = one.ending !== 'wait' || received.end === 'late'
   const heard = readConnection(received.received, isGone || received.end === 'reset')
-  // Who leaves when the answers to whole requests are there leaves others in the making.
-  const isStrict = !isGone && heard.goaway === undefined && opened.size === ended.size
+  // Who leaves when the answers to whole requests are there leaves others in the making; so does a server that ends a broken connection.
+  const isUndisturbed = heard.isPinged && ![...heard.streams.values()].some(({ isReset }) => isReset)
+  const isStrict = !isGone && isUndisturbed && heard.goaway === undefined && opened.size === ended.size
   const faults = [...heard.faults]
   if (received.end === 'late') {
     const open = [...ended].filter((id) => !isSettled(heard, id))

@@ -9,6 +9,8 @@ export interface Heard {
   /** How the connection came to its end; `late` is one that the server would have kept. */
   readonly end: 'closed' | 'reset' | 'late'
   readonly tookMs: number
+  /** The handshake was through: else nothing was sent. */
+  readonly isOpen: boolean
 }
 
 export interface Place {
@@ -42,6 +44,8 @@ export const talk = async (one: Talk, place: Place): Promise<Heard> => {
   const startedMs = performance.now()
   const chunks: Buffer[] = []
   let end: Heard['end'] = 'closed'
+  let isOpen = false
+  socket.once(ready, () => (isOpen = true))
   // A 'close' follows every 'error'. A broken TLS record and a reset are both ways to go without a word.
   socket.on('error', () => (end = 'reset'))
   tcp.on('error', () => (end = 'reset'))
@@ -68,5 +72,5 @@ export const talk = async (one: Talk, place: Place): Promise<Heard> => {
   clearTimeout(patience)
   // Below TLS it may still be half open.
   tcp.destroy()
-  return { received: Buffer.concat(chunks), end, tookMs: performance.now() - startedMs }
+  return { received: Buffer.concat(chunks), end, tookMs: performance.now() - startedMs, isOpen }
 }

@@ -1,18 +1,31 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect, constants, createSecureServer, type ClientHttp2Session, type Http2SecureServer } from 'node:http2'
-import type { Server } from 'node:http'
+import { type Server, ServerResponse } from 'node:http'
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  Http2ServerResponse,
+} from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 
 import { createTestAuthority } from '../../../test/support/tls-material.ts'
+import { secureServerOptions } from './secure-server.ts'
 import { Http2Sessions, type Http2SessionsOptions } from './http2-sessions.ts'
 
 const never = 3_600_000
 const { cert, key } = await (await createTestAuthority()).issue()
 
+const responses = { http1: ServerResponse, http2: Http2ServerResponse }
+
+type Answer = (request: Http2ServerRequest, response: Http2ServerResponse) => void
+
 /** A server with nothing else on it, whose clock stands still until it is moved, and is looked at only then. */
-const start = async (limits: Partial<Http2SessionsOptions>) => {
+const start = async (limits: Partial<Http2SessionsOptions>, answer: Answer = (_request, response) => void response.end('whole')) => {
   let nowMs = 0
   const sessions = new Http2Sessions({
     headerTimeoutMs: never,
@@ -24,7 +37,10 @@ const start = async (limits: Partial<Http2SessionsOptions>) => {
     onSession: () => undefined,
     ...limits,
   })
-  const server = createSecureServer({ cert, key, allowHTTP1: true }, (_request, response) => void response.end('whole'))
+  const server = createSecureServer(
+    { ...secureServerOptions({ material: { cert, key }, responses, handshakeTimeout: never, http1: {} }) },
+    answer,
+  )
   sessions.attach(server as unknown as Server)
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
@@ -97,4 +113,42 @@ test('closeAllConnections, which HTTP/2 servers of Node lack, ends a session wit
   stream.on('error', () => undefined)
   ;(scene.server as unknown as Server).closeAllConnections()
   await closed
+})
+
+for (const method of ['GET', 'HEAD', 'POST']) {
+  test(`${method}: an answer that takes longer than any deadline of the request is given`, async () => {
+    const asked = Promise.withResolvers<Http2ServerResponse>()
+    using scene = await start({ requestTimeoutMs: 1000, headerTimeoutMs: 1000 }, (_request, response) => asked.resolve(response))
+    const client = await scene.open()
+    const stream = client.request({ ':method': method, ':path': '/' }, { endStream: false })
+    // A body that is there in whole, and that nobody reads.
+    stream.end('body')
+    const answer = await asked.promise
+    for (let i = 0; i < 20; i++) {
+      scene.passes(250)
+      await ping(client)
+    }
+    answer.end('late')
+    const [fields] = (await once(stream, 'response')) as [{ readonly ':status': number }]
+    assert.equal(fields[':status'], 200)
+  })
+}
+
+test('an answer whose client keeps up is not cut, however often the same amount waits', async () => {
+  const chunk = Buffer.alloc(16_384)
+  const asked = Promise.withResolvers<Http2ServerResponse>()
+  using scene = await start({ requestTimeoutMs: 1000 }, (_request, response) => asked.resolve(response))
+  const client = await scene.open()
+  const stream = client.request({ ':path': '/' })
+  let taken = 0
+  stream.on('data', (bytes: Buffer) => (taken += bytes.length))
+  const answer = await asked.promise
+  for (let i = 0; i < 12; i++) {
+    answer.write(chunk)
+    scene.passes(500)
+    await ping(client)
+  }
+  answer.end()
+  await once(stream, 'end')
+  assert.equal(taken, 12 * chunk.length)
 })

@@ -38,7 +38,8 @@ export class OpenStream {
   /** `late` is called once, when the request should be here in whole and is not, and nobody has answered it. */
   judge(nowMs: number, timeoutMs: number, late: (request: Http2ServerRequest) => void): void {
     const stream = this.#stream
-    if (stream.writableFinished) this.#endUnread()
+    // Node ends the stream of a HEAD before anybody answers it.
+    if (stream.writableFinished && stream.headersSent) this.#endUnread()
     else if (this.#isStuck(nowMs, timeoutMs)) stream.close(NGHTTP2_CANCEL)
     else if (!this.#isWhole && nowMs - this.#openedMs >= timeoutMs) {
       this.#isWhole = true

@@ -66,7 +66,7 @@ describe('what is shed', () => {
 
   test('a full heap counts like a late loop', () => {
     const shedding = new Shedding()
-    assert.ok((looks(shedding, 10, { ...quiet, heapShare: 0.98 }).at(-1) ?? 0) > 0.4)
+    assert.ok((looks(shedding, 25, { ...quiet, heapShare: 0.98 }).at(-1) ?? 0) > 0.4)
     assert.equal(looks(shedding, 50, quiet).at(-1), 0)
   })
 

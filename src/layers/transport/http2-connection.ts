@@ -94,7 +94,7 @@ export class Http2Connection {
   }
 
   look(nowMs: number): void {
-    if (this.#session.destroyed) this.#hangUp(nowMs)
+    if (this.#session.destroyed || this.socket.destroyed) this.#hangUp(nowMs)
     else if (!this.#idleBytes.spend(this.#unexplainedBytes(), nowMs)) this.#cut('http2_frame_flood')
     else if (this.#session.pendingSettingsAck && nowMs - this.#openedMs >= this.#watch.headerTimeoutMs) this.#end()
     else if (this.#streams.size > 0) this.#lookAtStreams(nowMs)

@@ -1,4 +1,4 @@
-import { randomBytes, webcrypto } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
@@ -21,8 +21,9 @@ export const makeDevCertificate = async (nowMs: number): Promise<DevCertificate>
   // Only who makes a certificate loads the library, and what it wants to be there before it.
   await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
-  x509.cryptoProvider.set(webcrypto)
-  const { subtle } = webcrypto
+  x509.cryptoProvider.set(crypto)
+  // The global one: where the DOM's types are known too, they are the library's.
+  const { subtle } = crypto
   const newKeys = (extractable: boolean) => subtle.generateKey(algorithm, extractable, ['sign', 'verify'])
   // The authority's key cannot even be read out of this process.
   const [caKeys, keys] = await Promise.all([newKeys(false), newKeys(true)])

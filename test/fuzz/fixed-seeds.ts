@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import type { Protocol } from '../fuzz/case.ts'
-import { writeCase } from '../fuzz/report.ts'
-import { createRequests, describeOwn } from '../fuzz/requests.ts'
-import { run } from '../fuzz/run.ts'
-import { openUnderTest } from '../fuzz/under-test.ts'
+import type { Protocol } from './case.ts'
+import { writeCase } from './report.ts'
+import { createRequests, describeOwn } from './requests.ts'
+import { run } from './run.ts'
+import { openUnderTest } from './under-test.ts'
 
 /** Told, but no failure yet: what was found in layers/transport waits there to be mended. */
 const todo = 'three repairs in layers/transport'

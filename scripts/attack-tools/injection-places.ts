@@ -71,6 +71,19 @@ const marked = (path: string, method: string, operation: Operation, query: Param
   return { route: name, method: method.toUpperCase(), target, fields, body, mediaType, places, needsToken }
 }
 
+const unmarked = (text: string): string => text.replaceAll(mark, '')
+
+/** Where a body is not a POST's, sqlmap gives the places of the target and of the body the same names, and takes one for the other. */
+const apart = (request: MarkedRequest): MarkedRequest[] => {
+  const { target, body } = request
+  const [inTarget, inBody] = [count(target), count(body ?? '')]
+  if (inTarget === 0 || body === undefined || inBody === 0) return [request]
+  return [
+    { ...request, body: unmarked(body), places: request.places - inBody },
+    { ...request, route: `${request.route}, body`, target: unmarked(target), fields: [], places: inBody },
+  ]
+}
+
 /**
  * The layers read these fields before any route does, so on each route they would show the same: one that anybody may call, one that takes a
  * body, and two that read from the database for whoever is logged in.
@@ -83,6 +96,6 @@ export const markedRequests = (description: ApiDescription): readonly MarkedRequ
     Object.entries(operations).flatMap(([method, operation]) => {
       const queries = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query')
       const fields = (query?: Parameter): boolean => query === undefined && withFields.has(`${method} ${path}`)
-      return [undefined, ...queries].map((query) => marked(path, method, operation, query, fields(query)))
+      return [undefined, ...queries].flatMap((query) => apart(marked(path, method, operation, query, fields(query))))
     }),
   )

@@ -33,6 +33,7 @@ describe('the judgement', () => {
     assert.deepEqual(judge([finding], [kept], ['sslscan']), { open: [], kept: [{ finding, reason: 'because' }], unused: [] })
     assert.deepEqual(judge([], [kept], ['sslscan']).unused, [kept])
     assert.deepEqual(judge([], [kept], ['sqlmap']).unused, [])
+    assert.deepEqual(judge([], [{ ...kept, sometimes: true }], ['sslscan']).unused, [])
   })
 
   test('every reason is a sentence, and in SECURITY.md', () => {

@@ -13,7 +13,7 @@ const harmless =
   /^all tested parameters do not appear to be injectable|^there was an error checking the stability of page because of lack of content/
 
 /** What sqlmap says of one request; each place must have been tried to its end. */
-export const parseSqlmap = (output: string, route: string, places: number): Heard[] => {
+export const parseSqlmap = (output: string, { route, target, places }: Pick<MarkedRequest, 'route' | 'target' | 'places'>): Heard[] => {
   const found: Heard[] = []
   const say = (id: string, text: string): void => void found.push({ id, where: route, text })
   for (const [, place = ''] of output.matchAll(/^Parameter: (.+)$/gm)) say('injectable', place)
@@ -21,10 +21,10 @@ export const parseSqlmap = (output: string, route: string, places: number): Hear
   for (const [line, kind] of output.matchAll(/^.*heuristic \((\w+)\) test shows that .*(?:might|could) be .*$/gm))
     say(`heuristic ${kind}`, line.replace(/^\[[\d:]+\] /, ''))
   for (const [, text = ''] of output.matchAll(/^\[[\d:]+\] \[(?:CRITICAL|ERROR)\] (.*)$/gm)) if (!harmless.test(text)) say('stopped', text)
-  // At level 3 it tries places of its own beside: those with a mark are ours.
+  // At level 3 it tries places of its own beside: those with a mark are ours, but one at the end of a target that has none.
   const tried = [...output.matchAll(/ parameter '([^'\n]*\*)' does not seem to be injectable$/gm)].map(([, place]) => place)
   const injectable = [...output.matchAll(/^Parameter: (.*\*) \(/gm)].map(([, place]) => place)
-  const ours = new Set([...tried, ...injectable]).size
+  const ours = new Set([...tried, ...injectable].filter((place) => target.includes('*') || place !== '#1*')).size
   if (ours !== places) say('not tested', `${ours} of ${places} places were tried to the end`)
   return found
 }
@@ -70,7 +70,7 @@ const attack = async (request: MarkedRequest, target: Target, folder: string): P
   ]
   const run = await runTool(['sqlmap', '-r', file, ...options, ...depth], { cwd: folder, timeoutS: bounds.secondsPerRequest })
   const cut = run.cut ? [{ id: 'not tested', where: request.route, text: `cut after ${bounds.secondsPerRequest} s` }] : []
-  return [...cut, ...parseSqlmap(run.stdout, request.route, request.places)]
+  return [...cut, ...parseSqlmap(run.stdout, request)]
 }
 
 export const sqlmap: Tool = {

@@ -10,7 +10,7 @@ import { wholeServer } from '../core/plugin.ts'
 export interface OverloadOptions {
   readonly clock: Clock
   readonly observe: Observe
-  /** How late the event loop may be, all the time; default 200 ms. */
+  /** How late the event loop may be, all the time; default 300 ms. */
   readonly maxDelayMs?: number
   /** How full the heap may be, as a share of what the engine may use at all; default 0.9. */
   readonly maxHeapShare?: number
@@ -37,7 +37,7 @@ const againstGrowth = 0.5
 const widest = Math.log(3)
 /** What is over sooner is a burst. */
 const burstLooks = 3
-const burstMs = 1000
+const burstMs = 2000
 /** Of a loop that is seconds late there are few looks, so each counts for more. */
 const mostLooks = 5
 
@@ -45,7 +45,7 @@ const mostLooks = 5
  * How large a share of requests is refused, from what is seen ten times a second. The admitted share is multiplied by how far the delay is from
  * the mark and by how much it grew, so it settles where the delay stays at the mark instead of swinging between all and nothing; being a
  * factor, it does so for ten clients as for ten thousand. (The shape is that of PIE, RFC 8033 section 4.2, in logarithms.)
- * Only a delay that stays for a second begins it: a burst that passes by itself is none (section 4.4).
+ * Only a delay that stays for two seconds begins it: a burst that passes by itself is none (section 4.4).
  */
 export class Shedding {
   readonly #maxDelayMs: number
@@ -57,7 +57,7 @@ export class Shedding {
   #lateLooks = 0
   #lateMs = 0
 
-  constructor({ maxDelayMs = 200, maxHeapShare = 0.9 }: Pick<OverloadOptions, 'maxDelayMs' | 'maxHeapShare'> = {}) {
+  constructor({ maxDelayMs = 300, maxHeapShare = 0.9 }: Pick<OverloadOptions, 'maxDelayMs' | 'maxHeapShare'> = {}) {
     this.#maxDelayMs = maxDelayMs
     this.#maxHeapShare = maxHeapShare
   }

@@ -1,16 +1,14 @@
 import { pbkdf2Sync } from 'node:crypto'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 
 import Fastify from 'fastify'
 
 import * as layers from '../../src/layers/index.ts'
 
 /** In a worker, so that it has an event loop of its own: every request keeps it busy for some milliseconds. */
-const { sheds } = workerData as { readonly sheds: boolean }
-
 const watch = new layers.Overload({ clock: layers.systemClock, observe: (event) => parentPort?.postMessage(event) })
 const app = Fastify()
-if (sheds) await app.register(layers.overload, { watch })
+await app.register(layers.overload, { watch })
 await app.register(layers.problems, { observe: () => undefined })
 app.get('/', (_request, reply) => {
   pbkdf2Sync('a', 'b', 15_000, 32, 'sha256')

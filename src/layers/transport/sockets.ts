@@ -74,7 +74,8 @@ export class Sockets {
     limitPerClient(server, this.#options)
     this.#slowReaders.watch(server)
     server.on('drop', () => this.#options.onTooMany(undefined, 'max_connections'))
-    server.on('request', this.#note)
+    // In front of the routing, which may answer at once.
+    server.prependListener('request', this.#note)
     const routeWaiting = (request: IncomingMessage, response: ServerResponse): void => {
       this.#note(request, response)
       route(request, response)
@@ -111,6 +112,8 @@ export class Sockets {
     if (request.httpVersionMajor !== 1) return
     const { socket } = request
     this.#answers.set(socket, response)
+    // Node's parser stops behind a wish for another protocol, and drops what came with it: behind a proxy the next answers would go to others.
+    if (request.headers.upgrade !== undefined && request.httpVersionMajor === 1) response.shouldKeepAlive = false
     // Node gives a response its socket when those before it are through.
     if (response.socket !== null) return
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
@@ -156,10 +159,13 @@ export class Sockets {
     const { socket } = unparsed
     // Nobody else listens any more; a reset while we write would end the process.
     socket.on('error', () => undefined)
-    const answer = this.#options.refuse(unparsed)
+    // Behind an answer that ended the connection (RFC 9112 section 9.6) nothing is a request any more.
+    if (!socket.writable) {
+      socket.destroy()
+      return
+    }
     // destroySoon: whoever keeps sending must not keep the connection half open.
-    if (socket.writable) socket.end(answer, () => socket.destroySoon())
-    else socket.destroy()
+    socket.end(this.#options.refuse(unparsed), () => socket.destroySoon())
   }
 }
 

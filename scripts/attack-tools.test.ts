@@ -147,25 +147,25 @@ describe('slowhttptest', () => {
 })
 
 describe('sqlmap', () => {
-  const one = { route: 'GET /v1/audit?actor', target: '/v1/audit?actor=a*', places: 1 }
+  const audit = { route: 'GET /v1/audit?actor', target: '/v1/audit?actor=a*', places: 1 }
 
   test('each place tried to its end, nothing injectable', () => {
-    assert.deepEqual(parseSqlmap(recorded('sqlmap-filmgate.txt'), one), [])
+    assert.deepEqual(parseSqlmap(recorded('sqlmap-filmgate.txt'), audit), [])
   })
 
   test('what it injects into is found, with the database behind it', () => {
-    const found = parseSqlmap(recorded('sqlmap-weak.txt'), one)
+    const found = parseSqlmap(recorded('sqlmap-weak.txt'), audit)
     assert.deepEqual(ids(found), ['DBMS known', 'heuristic basic', 'injectable'])
   })
 
   test('a place too few, or a run that stopped, is a finding', () => {
-    assert.deepEqual(ids(parseSqlmap(recorded('sqlmap-filmgate.txt'), { ...one, places: 2 })), ['not tested'])
-    assert.deepEqual(ids(parseSqlmap(recorded('sqlmap-filmgate.txt'), { ...one, target: '/' })), ['not tested'], 'a place of its own')
+    assert.deepEqual(ids(parseSqlmap(recorded('sqlmap-filmgate.txt'), { ...audit, places: 2 })), ['not tested'])
+    assert.deepEqual(ids(parseSqlmap(recorded('sqlmap-filmgate.txt'), { ...audit, target: '/' })), ['not tested'], 'a place of its own')
     const stopped = '[12:00:00] [CRITICAL] unable to connect to the target URL\n'
-    assert.deepEqual(ids(parseSqlmap(stopped, one)), ['not tested', 'stopped'])
+    assert.deepEqual(ids(parseSqlmap(stopped, audit)), ['not tested', 'stopped'])
     const reflected =
       "[12:00:00] [INFO] heuristic (XSS) test shows that GET parameter 'q' might be vulnerable to cross-site scripting (XSS) attacks\n"
-    assert.ok(ids(parseSqlmap(recorded('sqlmap-filmgate.txt') + reflected, one)).includes('heuristic XSS'))
+    assert.ok(ids(parseSqlmap(recorded('sqlmap-filmgate.txt') + reflected, audit)).includes('heuristic XSS'))
   })
 
   test('every parameter of the description has a mark, and every body', () => {

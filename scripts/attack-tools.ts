@@ -97,8 +97,7 @@ const choose = (names: readonly string[]): readonly Tool[] => {
 }
 
 if (import.meta.main) {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
-  process.on('exit', endTools)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, endTools)
   const { values } = parseArgs({
     options: { only: { type: 'string', multiple: true }, report: { type: 'string' }, 'self-check': { type: 'boolean', default: false } },
   })

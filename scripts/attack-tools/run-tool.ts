@@ -27,13 +27,17 @@ const endGroup = (pid: number, signal: NodeJS.Signals): void => {
   }
 }
 
-/** What still runs when this process is told to end. */
+let interrupted = false
+
+/** Ends what runs and starts nothing more: each check then fails, and takes its servers along. */
 export const endTools = (): void => {
+  interrupted = true
   for (const pid of groups) endGroup(pid, 'SIGKILL')
 }
 
 /** Runs a tool to its end, behind everything else that wants the processor. It sees nothing of this environment and no terminal. */
 export const runTool = async (command: readonly string[], { cwd, timeoutS, env = {} }: ToolOptions): Promise<ToolRun> => {
+  if (interrupted) throw new Error('interrupted')
   const startedMs = performance.now()
   const child = spawn('nice', ['-n', '10', ...command], {
     cwd,
@@ -55,6 +59,7 @@ export const runTool = async (command: readonly string[], { cwd, timeoutS, env =
   }, timeoutS * 1000)
   try {
     const [code] = await ended
+    if (interrupted) throw new Error('interrupted')
     return { code, stdout, stderr, cut, seconds: (performance.now() - startedMs) / 1000 }
   } finally {
     clearTimeout(timer)

@@ -42,6 +42,8 @@ export interface SlowAttack {
   readonly options: readonly string[]
   readonly target: 'front' | 'slowBody' | 'longAnswer'
   readonly connections: number
+  /** New ones; default 200. */
+  readonly perSecond?: number
   /** Of slowhttptest; by then the server must have ended every connection. */
   readonly seconds: number
   /** The caps on connections as they are by default. */
@@ -116,9 +118,11 @@ const attacks: readonly SlowAttack[] = [
   },
   {
     name: 'slow read',
-    options: ['-X', '-k', '3', '-n', '1', '-w', '1', '-y', '512', '-z', '5'],
+    options: ['-X', '-k', '1', '-n', '1', '-w', '1', '-y', '512', '-z', '5'],
     target: 'longAnswer',
     connections: 1000,
+    // Each costs a long answer: faster, it would be a flood, which `total` refuses and which is raised here.
+    perSecond: 50,
     seconds: 100,
   },
 ]
@@ -136,7 +140,21 @@ const run = async (attack: SlowAttack, { folder, start }: Surroundings): Promise
   await using target = await start({ scheme: 'http', limits: 'raised', ...(attack.capped ? {} : { manyConnections: true }) })
   const quiet = await askAtFixedRate(target.port, 10)
   const files = join(folder, attack.name.replaceAll(/\W+/g, '-'))
-  const common = ['-c', String(attack.connections), '-r', '200', '-i', '1', '-l', String(attack.seconds), '-p', '3', '-g', '-o', files]
+  const common = [
+    '-c',
+    String(attack.connections),
+    '-r',
+    String(attack.perSecond ?? 200),
+    '-i',
+    '1',
+    '-l',
+    String(attack.seconds),
+    '-p',
+    '3',
+    '-g',
+    '-o',
+    files,
+  ]
   const looks: { readonly atMs: number; readonly held: number }[] = []
   const look = setInterval(() => looks.push({ atMs: performance.now(), held: established(target.port) }), 250)
   try {

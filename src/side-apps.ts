@@ -18,6 +18,9 @@ export interface RedirectOptions extends SharedOptions {
   readonly tlsPort: number
 }
 
+/** Who is to be sent on names the port of plain HTTP, or none: the port that the public address has is the other one. */
+const withoutPort = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, '$1')
+
 /** The plain listener in front of the TLS one: it sends browsers there and refuses everything else, counted in the same `total`. */
 export const buildRedirectApp = async (options: RedirectOptions): Promise<FastifyInstance> => {
   const { config, log, observe, limiterStore: store, limits } = options
@@ -26,7 +29,7 @@ export const buildRedirectApp = async (options: RedirectOptions): Promise<Fastif
     write: log.access,
     count: layers.createTotalCount(store, limits),
     trustedProxies: config.server.trustedProxies,
-    hosts: servedHosts(config),
+    hosts: servedHosts(config).map(withoutPort),
   })
   const { server } = listener
   await server.register(layers.transport, listener.transport)

@@ -81,6 +81,18 @@ describe('plain HTTP beside TLS', () => {
       assertProblem(await ask(plain, { target: '/', fields: { Host: host } }), { status: 400, code: 'bad_request' })
   })
 
+  test('an open redirect by a target that is no path: a scheme of its own, or the asterisk, is refused, never a Location', async () => {
+    for (const method of ['GET', 'HEAD'])
+      for (const target of ['x://evil.example/', 'm://evil.example', 'ftp://localhost/', '*']) {
+        const answer = await ask(plain, { method, target, fields: { Host: 'localhost' } })
+        if (method === 'GET') assertProblem(answer, { status: 400, code: 'bad_request' })
+        assert.equal(answer.status, 400, target)
+        assert.equal(answer.field('location'), undefined)
+        assertSafe(answer)
+        await assertLogged(server, answer, 'bad_request')
+      }
+  })
+
   test('response splitting: what is no target never gets into a Location', async () => {
     for (const bytes of [
       'GET /\r\nX: 1 HTTP/1.1\r\nHost: localhost\r\n\r\n',
@@ -175,7 +187,8 @@ test('plain requests count in the same total as those over TLS', async () => {
 test('with a public address everybody is sent there, whatever they called us', async () => {
   const { server, plain } = await redirecting({ FILMGATE_SERVER_PUBLIC_URL: 'https://films.example:8443' })
   await using _ = server
-  for (const host of ['films.example:8443', 'localhost', '127.0.0.1:9'])
+  // Who types the name alone asks port 80, and knows nothing of the other one.
+  for (const host of ['films.example', 'films.example:80', 'films.example:8443', 'localhost', '127.0.0.1:9'])
     assert.equal((await ask(plain, { target: '/a?b', fields: { Host: host } })).field('location'), 'https://films.example:8443/a?b')
   assert.equal((await ask(plain, { target: '/', fields: { Host: 'evil.example' } })).status, 421)
 })

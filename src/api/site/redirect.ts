@@ -24,18 +24,24 @@ export const redirectRoutes = (app: FastifyInstance, target: RedirectTarget): vo
     exposeHeadRoute: false,
     onRequest: (request, reply, next) => {
       const { method, headers, host, raw } = request
+      const { url = '' } = raw
       if (headers.authorization !== undefined) next(exposedCredential)
       else if (method !== 'GET' && method !== 'HEAD') next(plain)
-      // The target as the transport judged it, in origin form; Host was held against the names of this server.
-      else
-        void reply
-          .code(308)
-          .header('location', locationOf(host, raw.url ?? '/'))
-          .send()
+      else if (!originForm.test(url)) next(noPath)
+      // Host was held against the names of this server.
+      else void reply.code(308).header('location', locationOf(host, url)).send()
     },
     handler: () => undefined,
   })
 }
+
+/**
+ * A target with a scheme of its own, or the asterisk, has no place in Location: behind a host without a slash it is read as more of its name
+ * (`https://films.example` and `s://evil.example/`).
+ */
+const originForm = /^\/[\x21-\x7e]*$/
+
+const noPath = new Problem('bad_request', { detail: 'Send a path as the target.' })
 
 const closing = { connection: 'close' }
 

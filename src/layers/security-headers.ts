@@ -51,7 +51,12 @@ export const createSecuredResponses = (options: SecurityHeadersOptions): Respons
   class SecuredHttp2Response extends Http2ServerResponse {
     override writeHead(statusCode: number, ...rest: unknown[]): this {
       const own = rest.at(-1)
-      return super.writeHead(statusCode, { ...defaults, ...(isFields(own) ? own : {}) })
+      return super.writeHead(statusCode, { ...defaults, ...this.#earlier(), ...(isFields(own) ? own : {}) })
+    }
+
+    /** What was set before, one by one, as Fastify does for a stream: Node would let the fields of `writeHead` win. */
+    #earlier(): OutgoingHttpHeaders | undefined {
+      return this.getHeaderNames().length === 0 ? undefined : this.getHeaders()
     }
   }
   if (!provesItself(SecuredResponse, defaults)) throw new Error('this version of Node does not let an answer have fields built in')

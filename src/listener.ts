@@ -21,6 +21,8 @@ export interface ListenerOptions {
   /** Names that this listener answers to besides loopback. */
   readonly hosts: readonly string[]
   readonly maxConnections?: number
+  /** Default `server.max_connections_per_client`. */
+  readonly maxConnectionsPerClient?: number
   /** Plain HTTP without it. */
   readonly certificates?: Certificates | undefined
 }
@@ -106,12 +108,13 @@ const slowReadWindows = 3
 
 /** What is refused before there is a request is counted, observed, logged and answered like the rest. */
 const createSockets = (options: ListenerOptions, addresses: layers.ClientAddresses): layers.Sockets => {
-  const { config, clock, count, observe, write, certificates, maxConnections = config.server.maxConnections } = options
+  const { config, clock, count, observe, write, certificates } = options
+  const { maxConnections = config.server.maxConnections, maxConnectionsPerClient = config.server.maxConnectionsPerClient } = options
   const fields = layers.securityHeaderFields(headerOptions(certificates))
   const newRequestId = layers.createRequestIds(() => false)
   return new layers.Sockets({
     maxConnections,
-    maxConnectionsPerClient: config.server.maxConnectionsPerClient,
+    maxConnectionsPerClient,
     clientPrefixOf: (socket) => addresses.ofSocket(socket).prefix,
     isTrusted: (socket) => addresses.isTrusted(socket),
     slowReadMs: slowReadWindows * config.server.requestTimeoutMs,

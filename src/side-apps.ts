@@ -43,7 +43,10 @@ export const buildRedirectApp = async (options: RedirectOptions): Promise<Fastif
   return server
 }
 
-/** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
+/**
+ * The ops listener: a server of its own, so that no limit or flood on the public one hides its health, nor a single neighbour who holds its few
+ * connections. Only refusals are worth a log line.
+ */
 export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls): Promise<FastifyInstance> => {
   const { config, clock, log, observe, certificates, maxConnections, ...ops } = options
   const write = (record: layers.AccessRecord): void => {
@@ -58,7 +61,7 @@ export const buildOpsApp = async (options: SharedOptions & OpsOptions & OpsTls):
     trustedProxies: [],
     hosts: [config.ops.host, ...servedHosts(config)],
     certificates,
-    ...(maxConnections === undefined ? {} : { maxConnections }),
+    ...(maxConnections === undefined ? {} : { maxConnections, maxConnectionsPerClient: Math.max(4, Math.floor(maxConnections / 4)) }),
   })
   const { server, routes } = listener
   await server.register(layers.transport, listener.transport)

@@ -34,6 +34,8 @@ export const secureContextOptions = ({ cert, key }: TlsMaterial) => ({
   key,
   ciphers,
   minVersion: 'TLSv1.2' as const,
+  // Elliptic curves alone, and the hybrid that browsers prefer: OpenSSL would offer finite-field groups too, one of 112 bits (CVE-2022-40735).
+  ecdhCurve: 'X25519MLKEM768:X25519:prime256v1:secp384r1',
   // Costs the client nothing and us a handshake each time (CVE-2011-1473); OpenSSL's own answer, not only Node's three in ten minutes.
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   sessionTimeout: ticketSeconds,

@@ -3,14 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import type { Protocol } from './case.ts'
-import { writeCase } from './report.ts'
-import { createRequests, describeOwn } from './requests.ts'
-import { run } from './run.ts'
-import { openUnderTest } from './under-test.ts'
-
-/** Told, but no failure yet: what was found in layers/transport waits there to be mended. */
-const todo = 'three repairs in layers/transport'
+import type { Protocol } from '../fuzz/case.ts'
+import { writeCase } from '../fuzz/report.ts'
+import { createRequests, describeOwn } from '../fuzz/requests.ts'
+import { run } from '../fuzz/run.ts'
+import { openUnderTest } from '../fuzz/under-test.ts'
 
 /** The same cases each time: longer and other ones by hand, see docs/fuzzing.md. */
 const seed = 20_261_122
@@ -21,11 +18,14 @@ const runs: readonly (readonly [protocol: Protocol, cases: number, what: string]
   ['http2', 800, 'HTTP/2'],
 ]
 
+// Node's clean-up at the natural end of a process turns for ever behind some of the broken connections that are made here.
+process.on('exit', (code) => process.exit(code))
+
 const draw = createRequests(await describeOwn())
 
 describe('whatever a client sends: a whole answer, one log line for each, no crash, nothing left behind', () => {
   for (const [protocol, cases, what] of runs) {
-    test(`${cases} connections of ${what} [ASVS 4.2.1] [ASVS 4.2.2] [ASVS 13.4.2]`, { todo }, async (t) => {
+    test(`${cases} connections of ${what} [ASVS 4.2.1] [ASVS 4.2.2] [ASVS 13.4.2]`, async (t) => {
       await using underTest = await openUnderTest({ tls: protocol !== 'http1' })
       const failures: string[] = []
       const summary = await run({

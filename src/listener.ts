@@ -111,7 +111,7 @@ const createSockets = (options: ListenerOptions, addresses: layers.ClientAddress
   const { config, clock, count, observe, write, certificates } = options
   const { maxConnections = config.server.maxConnections, maxConnectionsPerClient = config.server.maxConnectionsPerClient } = options
   const fields = layers.securityHeaderFields(headerOptions(certificates))
-  const newRequestId = layers.createRequestIds(() => false)
+  const requestIdOf = layers.createRequestIds((request) => addresses.isTrusted(request.socket))
   return new layers.Sockets({
     maxConnections,
     maxConnectionsPerClient,
@@ -119,9 +119,9 @@ const createSockets = (options: ListenerOptions, addresses: layers.ClientAddress
     isTrusted: (socket) => addresses.isTrusted(socket),
     slowReadMs: slowReadWindows * config.server.requestTimeoutMs,
     onTooMany: createTooManyReport(clock, observe, (socket) => addresses.ofSocket(socket).prefix),
-    refuse: ({ problem, socket, method, target }) => {
-      const client = addresses.ofSocket(socket)
-      const requestId = newRequestId()
+    refuse: ({ problem, socket, request }) => {
+      const client = request === undefined ? addresses.ofSocket(socket) : addresses.of(request)
+      const requestId = requestIdOf(request)
       const limits = count(client)
       // Being slow is no syntax that only an attacker sends.
       if (problem.code !== 'request_timeout')
@@ -132,8 +132,8 @@ const createSockets = (options: ListenerOptions, addresses: layers.ClientAddress
         layers.unparsedRecord({
           epochMs: clock.epochMs(),
           requestId,
-          method,
-          path: target,
+          method: request?.method ?? null,
+          path: request?.url ?? null,
           status,
           bytesOut: answer.length - answer.indexOf('\r\n\r\n') - 4,
           client: client.address,

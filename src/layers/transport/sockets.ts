@@ -9,8 +9,8 @@ import { SlowReaders } from './slow-readers.ts'
 export interface Unparsed {
   readonly problem: Problem
   readonly socket: Socket
-  readonly method: string | null
-  readonly target: string | null
+  /** Where the parser came as far as that. */
+  readonly request: IncomingMessage | undefined
 }
 
 export interface SocketsOptions {
@@ -87,9 +87,7 @@ export class Sockets {
       // Over HTTP/2 it is a request like any other, and the hooks refuse it.
       if (!('remoteAddress' in socket)) return route(request, socket)
       socket.on('error', () => undefined)
-      this.#inTurn(socket, () =>
-        this.#refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }),
-      )
+      this.#inTurn(socket, () => this.#refuse({ problem: connectRefused, socket, request }))
     })
   }
 
@@ -104,7 +102,7 @@ export class Sockets {
     const problem = parserProblem(error.code)
     const current = this.#answers.get(socket)
     if (current !== undefined && !current.req.complete) this.#breakBody(socket, current, problem)
-    else this.#inTurn(socket, () => this.#refuse({ problem, socket, method: null, target: null }))
+    else this.#inTurn(socket, () => this.#refuse({ problem, socket, request: undefined }))
   }
 
   readonly #note = (request: IncomingMessage, response: ServerResponse): void => {

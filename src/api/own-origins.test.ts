@@ -18,6 +18,10 @@ const overHttp: readonly Case[] = [
   ['http://films.example', 'films.example', 'https://films.example', false],
   ['https://films.example', 'localhost:3000', 'https://films.example', true],
   ['http://localhost:3000', 'localhost:3000', 'https://films.example', true],
+  // Another name of ours behind the same proxy.
+  ['https://other.example', 'other.example', 'https://films.example', true],
+  ['http://other.example', 'other.example', 'https://films.example', false],
+  ['http://other.example', 'other.example', 'http://films.example', true],
   ['https://films.example.evil.example', 'films.example', 'https://films.example', false],
   ['https://evil.example/https://films.example', 'films.example', 'https://films.example', false],
   ['null', 'localhost', '', false],

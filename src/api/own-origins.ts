@@ -5,13 +5,23 @@ export interface OwnAddress {
   readonly host: string
 }
 
+/** On the way to this machine itself there is nobody, whatever a proxy does for others. */
+const isLoopbackHost = (host: string): boolean => /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
+
 /**
- * The public address, with its scheme; and what Host names. Over TLS only pages over TLS are ours: one in plain HTTP is written by whoever is
- * on the way. Over plain HTTP a proxy may speak TLS for us, as long as no public address says what it is.
+ * Over TLS only pages over TLS are ours: one in plain HTTP is written by whoever is on the way. Over plain HTTP a proxy may speak TLS for us: that
+ * it does is known where the public address says so.
  */
-const ownOrigins = ({ protocol, host }: OwnAddress, publicOrigin: string): readonly string[] => {
-  const schemes = protocol === 'https' ? ['https'] : publicOrigin === '' ? ['http', 'https'] : ['http']
-  const named = schemes.map((scheme) => originOf(`${scheme}://${host}`))
+const schemesOf = ({ protocol, host }: OwnAddress, publicOrigin: string): readonly string[] => {
+  if (protocol === 'https') return ['https']
+  if (publicOrigin === '') return ['http', 'https']
+  return publicOrigin.startsWith('https:') && !isLoopbackHost(host) ? ['https'] : ['http']
+}
+
+/** The public address, with its scheme; and what Host names. */
+const ownOrigins = (address: OwnAddress, publicOrigin: string): readonly string[] => {
+  const { host } = address
+  const named = schemesOf(address, publicOrigin).map((scheme) => originOf(`${scheme}://${host}`))
   const isPublic = publicOrigin !== '' && new URL(publicOrigin).host === host.toLowerCase()
   return isPublic ? [publicOrigin] : publicOrigin === '' ? named : [publicOrigin, ...named]
 }

@@ -23,6 +23,19 @@ describe('[ASVS 3.4.7] floods of reports', () => {
     assert.equal(strict.log().filter(isNote).length, 10)
   })
 
+  test('one client with bodies full of violations leaves room for the honest report of another', async () => {
+    await using strict = await startServer({ toml: '[limits]\ntotal = "1000 per minute"\n' })
+    const body = JSON.stringify(Array.from({ length: 20 }, () => violation))
+    const report = (from: string, fields: Readonly<Record<string, string>>, text: string) =>
+      ask(strict, { method: 'POST', target: '/csp-report', fields, body: text, from })
+    for (let i = 0; i < 15; i++) await report('127.0.2.1', batchType, body)
+    const honest = await report('127.0.2.2', legacyType, legacy)
+    await strict.kill('SIGTERM')
+    const notes = strict.log().filter(isNote)
+    assert.equal(notes.length, 31)
+    assert.ok(notes.some(({ requestId, request_id: id = requestId }) => id === honest.field('x-request-id')))
+  })
+
   test('many clients together leave 60 notes a minute, and nobody waits for the others', async () => {
     await using flooded = await startServer()
     const body = JSON.stringify(Array.from({ length: 20 }, () => violation))

@@ -34,7 +34,7 @@ the master key, so it works for whoever can read that.`,
     reset: { text: 'forgets all that was counted for IDENTITY' },
     url: {
       value: 'URL',
-      text: 'where the server is; default server.host and server.port of the configuration, over HTTPS where tls.mode says so',
+      text: 'where the server is; default that of the configuration, over HTTPS where tls.mode says so',
     },
   },
   example: 'filmgate limits 192.0.2.7 --reset',

@@ -13,7 +13,8 @@ export const doctor: Command = {
   name: 'doctor',
   summary: 'Looks at everything that a server needs and names the fix for what is wrong',
   details: `Configuration, data folder, keys, database, limits store, certificate, clock, ports, proxies.
-The server may be running. Each finding is ok, warn or fail; ends with 1 where one is fail. Nothing it prints is secret.`,
+The server may be running. Each finding is ok, warn or fail; ends with 1 where one is fail.
+Nothing it prints is secret.`,
   example: 'filmgate doctor --json',
   run: async ({ json, loadConfig }) => {
     const findings = [checkNode(), checkUser(), ...(await checkConfigured(loadConfig))]

@@ -54,7 +54,10 @@ export const createListener = (options: ListenerOptions): Listener => {
   const server = createFastify(options, { ajv: layers.ajvOptions, genReqId, clientErrorHandler: sockets.onClientError })
   layers.teachAllMethods(server)
   sockets.attach(server.server, (request: IncomingMessage, response: ServerResponse) => server.routing(request, response))
-  if (options.certificates !== undefined) createHttp2Sessions(options, addresses, sockets).attach(server.server)
+  if (options.certificates !== undefined) {
+    createHttp2Sessions(options, addresses, sockets).attach(server.server)
+    createFailedHandshakes(options, addresses).attach(server.server)
+  }
   return {
     server,
     routes: layers.collectRoutes(server),
@@ -97,6 +100,18 @@ const createHttp2Sessions = ({ config, clock, observe }: ListenerOptions, addres
       toldMs.set(reason, nowMs)
       observe({ event: 'malicious_extraneous', requestId: null, client: addresses.ofSocket(socket).prefix, reason })
     },
+  })
+}
+
+/** What a client that never completes a handshake costs is seen by no limit of requests. */
+const createFailedHandshakes = ({ clock, observe }: ListenerOptions, addresses: layers.ClientAddresses): layers.FailedHandshakes => {
+  const clientPrefixOf = (socket: Socket): string => addresses.ofSocket(socket).prefix
+  const report = createTooManyReport(clock, observe, clientPrefixOf)
+  return new layers.FailedHandshakes({
+    monotonicMs: clock.monotonicMs,
+    clientPrefixOf,
+    isTrusted: (socket) => addresses.isTrusted(socket),
+    onTooMany: (socket) => report(socket, 'max_failed_handshakes'),
   })
 }
 

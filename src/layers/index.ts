@@ -39,6 +39,7 @@ export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindo
 export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
 export { createSecuredResponses, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { throttle, type ThrottleOptions, type ThrottlePolicy } from './throttle/plugin.ts'
+export { FailedHandshakes } from './transport/failed-handshakes.ts'
 export type { Http2Abuse } from './transport/http2-connection.ts'
 export { Http2Sessions } from './transport/http2-sessions.ts'
 export { createHostCheck } from './transport/hosts.ts'

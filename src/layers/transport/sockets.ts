@@ -26,8 +26,8 @@ export interface SocketsOptions {
   readonly slowReadMs?: number
 }
 
-/** Connections in all, those of one client, requests sent ahead on one, and how fast answers are taken. */
-export type ConnectionBound = 'max_connections' | 'max_connections_per_client' | 'max_pipelined' | 'min_read_rate'
+/** Connections in all, those of one client, its TLS handshakes that fail, requests sent ahead on one, and how fast answers are taken. */
+export type ConnectionBound = 'max_connections' | 'max_connections_per_client' | 'max_failed_handshakes' | 'max_pipelined' | 'min_read_rate'
 
 /** A seventh of what a modem of 56 kbit/s takes. */
 const leastBytesPerSecond = 1024

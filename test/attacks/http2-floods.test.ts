@@ -196,6 +196,32 @@ test('rapid reset: each request that was seen is logged once, as aborted, with i
   )
 })
 
+test('thirty uploads of 60 KB that are refused before anybody reads them are no flood', async () => {
+  const from = '127.0.0.68'
+  using client = await scene.open(from)
+  const piece = Buffer.alloc(15_000, ' ')
+  for (let i = 0; i < 30; i++) {
+    const body = Array.from({ length: 4 }, (_, part) => data(id(i), piece, part === 3 ? flags.endStream : flags.none))
+    client.send(headers(id(i), request({ method: 'POST', path: '/add_film' }, [['content-type', 'application/json']]), flags.endHeaders))
+    client.send(...body)
+    assert.equal((await outcome(client, id(i))).status, 401)
+  }
+  // The server looks at sessions by the clock; when it asks about these pings, it has looked at all of it.
+  const pinging = setInterval(() => client.send(ping()), 50)
+  await client.next(({ type, flags: set }) => type === frameTypes.ping && set === 0).finally(() => clearInterval(pinging))
+  client.send(headers(id(30), request()))
+  assert.equal((await outcome(client, id(30))).status, 200)
+  await server.logged((record) => record.msg === 'request' && record['client'] === from && record['status'] === 200)
+  assert.deepEqual(
+    client.frames.filter(({ type }) => type === frameTypes.goaway),
+    [],
+  )
+  assert.deepEqual(
+    server.log().filter((record) => record['client'] === from && record['event'] === 'malicious_extraneous'),
+    [],
+  )
+})
+
 test('floods are told of, once a second of each kind at most', () => {
   const events = server
     .log()

@@ -240,6 +240,16 @@ describe('an answer that is not taken', { concurrency: true }, () => {
     client.send(settings([[4, 65_535]]), headers(201, request()))
     assert.equal((await outcome(client, 201)).status, 200)
   })
+  test('a large answer that is taken steadily for longer than any deadline is given whole', async () => {
+    using client = await openFrames(server.port, { ca: scene.ca })
+    client.send(preface, settings([[1, 0]]), settingsAck, headers(1, request({ path: '/openapi.json' })))
+    const startedMs = performance.now()
+    using _ = drip(client, () => Buffer.concat([windowUpdate(0, 2048), windowUpdate(1, 2048)]))
+    const { status, body = '' } = await outcome(client, 1)
+    assert.equal(status, 200)
+    assert.ok(performance.now() - startedMs > 2 * requestMs, `${body.length} bytes are too few for this`)
+    assert.equal(typeof (JSON.parse(body) as { openapi: unknown }).openapi, 'string')
+  })
   test('a window that is opened in time takes the answer whole', async () => {
     using client = await openFrames(server.port, { ca: scene.ca })
     client.send(

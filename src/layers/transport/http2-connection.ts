@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { Budget } from './http2-budget.ts'
 import { OpenStream } from './http2-stream.ts'
 import { maxHeaderBytes } from './secure-server.ts'
+import { waitsForTcp } from './slow-readers.ts'
 
 /** What costs a client its connection and looks like an attack. */
 export type Http2Abuse = 'http2_protocol_error' | 'http2_reset_flood' | 'http2_frame_flood'
@@ -40,6 +41,9 @@ const writtenPerThanks = 64
 
 const pingAckBytes = 17
 
+/** What a client may have on its way when it learns that nobody wants the rest: the window of the session (RFC 9113 section 6.9.2). */
+const windowBytes = 65_535
+
 /** What follows an answer (window updates, priorities) needs no question. */
 const afterwardsMs = 1000
 
@@ -55,10 +59,18 @@ export class Http2Connection {
   readonly #broken: Budget
   readonly #idleBytes: Budget
   readonly #openedMs: number
-  /** Bytes of requests so far: of bodies that somebody read, and as many as header fields may have. */
+  /** Bytes of requests so far: of bodies, whether somebody reads them or not, and as many as header fields may have. */
   #expectedBytes = 0
   #explainedBytes = 0
   #readBytes = 0
+  #writtenBytes = 0
+  /** Since the last look a stream was closed whose body may be on the way. Nobody is shown it then. */
+  #isBodyLate = false
+  /**
+   * Bytes of answers that the client let through, less what it sent that is no request. So an answer to PING, which is never longer than the
+   * PING, is no progress, and neither is a byte of an answer for a frame of 13.
+   */
+  taken = 0
   #isBusy = false
   #busyMs: number
   #endedMs: number | undefined
@@ -86,11 +98,17 @@ export class Http2Connection {
 
   endStream(open: OpenStream, isWhole: boolean, nowMs: number): void {
     this.#streams.delete(open)
+    this.#isBodyLate ||= !open.isReceived
     if (!isWhole && !this.#broken.spend(1, nowMs)) this.#cut('http2_reset_flood')
   }
 
   addBodyBytes(count: number): void {
     this.#expectedBytes += count
+  }
+
+  /** Whether the system takes no more, so that the windows of streams are not what answers wait for. */
+  get isFull(): boolean {
+    return waitsForTcp(this.socket)
   }
 
   look(nowMs: number): void {
@@ -103,11 +121,15 @@ export class Http2Connection {
 
   #unexplainedBytes(): number {
     const { bytesRead, bytesWritten } = this.socket
-    const explained = this.#expectedBytes + bytesWritten / writtenPerThanks
-    const unexplained = bytesRead - this.#readBytes - (explained - this.#explainedBytes)
+    if (this.#isBodyLate) this.#expectedBytes += windowBytes
+    this.#isBodyLate = false
+    const unasked = bytesRead - this.#readBytes - (this.#expectedBytes - this.#explainedBytes)
+    const written = bytesWritten - this.#writtenBytes
     this.#readBytes = bytesRead
-    this.#explainedBytes = explained
-    return unexplained
+    this.#writtenBytes = bytesWritten
+    this.#explainedBytes = this.#expectedBytes
+    this.taken += written - Math.max(0, unasked)
+    return unasked - written / writtenPerThanks
   }
 
   #lookAtStreams(nowMs: number): void {

@@ -4,6 +4,9 @@ import type { Http2Connection } from './http2-connection.ts'
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = constants
 
+/** As over HTTP/1.1: who takes less of an answer than so much a second, averaged over three times what a request may take, is cut. */
+const slowRead = { leastBytesPerSecond: 1024, windows: 3 }
+
 const slot = Symbol('open stream')
 
 type MarkedStream = ServerHttp2Stream & { [slot]?: OpenStream }
@@ -18,11 +21,16 @@ export class OpenStream {
   readonly #openedMs: number
   /** Of the answer, handed over to Node: bytes, or characters of text. It only ever grows. */
   given = 0
+  /** Whether END_STREAM came, so that no more of the request can be on the way. */
+  isReceived: boolean
   /** Undefined until somebody is about to look at it. */
   request: Http2ServerRequest | undefined
   #givenBefore = 0
   #leftBefore = 0
   #movedMs: number
+  /** When the connection was last seen to take enough, and how much it had taken by then. */
+  #fastMs: number
+  #fastTaken = 0
   #isWhole: boolean
   #isAnswered = false
 
@@ -31,7 +39,10 @@ export class OpenStream {
     this.#stream = stream
     this.#openedMs = nowMs
     this.#movedMs = nowMs
+    this.#fastMs = nowMs
     this.#isWhole = stream.endAfterHeaders
+    this.isReceived = stream.endAfterHeaders
+    if (!this.isReceived) this.#countBody()
     ;(stream as MarkedStream)[slot] = this
   }
 
@@ -47,19 +58,51 @@ export class OpenStream {
     }
   }
 
+  /** Node pushes what arrives whether somebody reads it or not; the first of it may be there before the stream is told of. */
+  #countBody(): void {
+    const stream = this.#stream
+    const { connection } = this
+    const push = stream.push.bind(stream)
+    connection.addBodyBytes(stream.readableLength)
+    stream.push = (chunk: Uint8Array | null, ...rest) => {
+      if (chunk !== null) connection.addBodyBytes(chunk.length)
+      // The end of one that was closed before is Node's own word.
+      else this.isReceived ||= !stream.closed
+      return push(chunk, ...rest)
+    }
+  }
+
   /** The answer is out: what is still to come of the request is not wanted (RFC 9113 section 8.1). A whole one is gone by the next look. */
   #endUnread(): void {
     if (this.#isAnswered) this.#stream.close(NGHTTP2_NO_ERROR)
     this.#isAnswered = true
   }
 
-  /** Whether the client has left an answer untaken for so long: a window of zero, or one that is opened byte by byte. */
+  /** Whether the client leaves an answer untaken: a window of zero, or one that is opened byte by byte. */
   #isStuck(nowMs: number, timeoutMs: number): boolean {
-    const { bufferSize } = this.#stream
-    if (bufferSize !== 0 && this.given === this.#givenBefore && bufferSize === this.#leftBefore) return nowMs - this.#movedMs >= timeoutMs
-    this.#givenBefore = this.given
-    this.#leftBefore = bufferSize
-    this.#movedMs = nowMs
+    const { bufferSize, writableLength } = this.#stream
+    if (bufferSize === 0 || this.given !== this.#givenBefore || bufferSize !== this.#leftBefore) {
+      this.#givenBefore = this.given
+      this.#leftBefore = bufferSize
+      this.#movedMs = nowMs
+      return this.#isFast(nowMs)
+    }
+    const { leastBytesPerSecond, windows } = slowRead
+    // Of a large piece nothing is seen here until all of it is out. Whoever takes enough of it is done by then, whatever else the connection takes.
+    if (nowMs - this.#movedMs >= windows * timeoutMs + (writableLength * 1000) / leastBytesPerSecond) return true
+    // TCP is what they wait for, which SlowReaders look at.
+    if (this.connection.isFull) return this.#isFast(nowMs)
+    const elapsedMs = nowMs - this.#fastMs
+    const taken = this.connection.taken - this.#fastTaken
+    if (elapsedMs < timeoutMs) return false
+    if (taken <= 0) return true
+    if (elapsedMs < windows * timeoutMs) return false
+    return taken * 1000 < leastBytesPerSecond * elapsedMs || this.#isFast(nowMs)
+  }
+
+  #isFast(nowMs: number): false {
+    this.#fastMs = nowMs
+    this.#fastTaken = this.connection.taken
     return false
   }
 }

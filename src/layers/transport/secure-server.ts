@@ -49,11 +49,6 @@ class NamedRequest extends Http2ServerRequest {
       },
     })
   }
-
-  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (chunk !== null) this.#open?.connection.addBodyBytes((chunk as Uint8Array).length)
-    return super.push(chunk, encoding)
-  }
 }
 
 /**

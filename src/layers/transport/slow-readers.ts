@@ -25,6 +25,12 @@ interface Waiting {
 /** Undefined where the connection is closed. */
 const handleOf = (socket: object): Handle | undefined => (socket as { readonly ['_handle']?: Handle | null })['_handle'] ?? undefined
 
+/** Whether what was written to a TLS connection waits for the TCP connection below it. */
+export const waitsForTcp = (socket: object): boolean => {
+  const { _parent: below } = socket as { readonly ['_parent']?: object | null }
+  return ((below && handleOf(below)) ?? handleOf(socket))?.writeQueueSize !== 0
+}
+
 /** Often enough to hold the bound, seldom enough to cost nothing. */
 const lookMs = 1000
 

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 
 import { ask, assertSafe } from '../support/attack.ts'
 import { eventually, within } from '../support/deadline.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { type LogRecord, startServer, type TestServer } from '../support/server.ts'
 
 interface Timed {
   readonly status: number
@@ -150,7 +150,9 @@ test('a machine with more to do than it can: refusals that explain themselves, h
 
   await eventually(60_000, 'the warning goes', async () => !/overload/.test((await health()).warnings))
   for (let i = 0; i < 20; i++) assert.equal((await ask(server)).status, 200)
-  const events = server.log().filter((record) => record['event'] === 'abnormal_performance')
+  const isEvent = (record: LogRecord): boolean => record['event'] === 'abnormal_performance'
+  await server.logged(isEvent)
+  const events = server.log().filter(isEvent)
   const times = events.map((record) => Date.parse(String(record['time'])))
   assert.ok(events.length > 0)
   // The program may be stopped between the decision and the line.

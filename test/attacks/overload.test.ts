@@ -114,6 +114,8 @@ const starve = ({ process: child }: TestServer) => {
   }
 }
 
+const isEvent = (record: LogRecord): boolean => record['event'] === 'abnormal_performance'
+
 test('a machine with more to do than it can: refusals that explain themselves, health stays green and tells, and all is well afterwards', async (t) => {
   await using server = await startServer({ env: { FILMGATE_PAGE_ENABLED: 'false' } })
   const health = async () => {
@@ -150,7 +152,6 @@ test('a machine with more to do than it can: refusals that explain themselves, h
 
   await eventually(60_000, 'the warning goes', async () => !/overload/.test((await health()).warnings))
   for (let i = 0; i < 20; i++) assert.equal((await ask(server)).status, 200)
-  const isEvent = (record: LogRecord): boolean => record['event'] === 'abnormal_performance'
   await server.logged(isEvent)
   const events = server.log().filter(isEvent)
   const times = events.map((record) => Date.parse(String(record['time'])))

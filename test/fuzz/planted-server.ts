@@ -39,7 +39,7 @@ const write = ({ id, client, method, path, status, code, bytes }: Line): void =>
 }
 
 const details: Readonly<Record<string, string>> = {
-  'a stack': 'it broke\n    at handler (/work/src/app.ts:12:3)',
+  'a stack': 'it broke\n    at handler (/srv/filmgate/src/app.ts:12:3)',
   'a path': 'cannot open /var/lib/films.db',
   SQL: 'select id from film where name = ?',
   'a version': 'parser 9.3.1 refused this',

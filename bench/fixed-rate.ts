@@ -1,7 +1,8 @@
 /* oxlint-disable no-await-in-loop -- one after the other is the point: what runs side by side measures each other */
 /**
  * A client that asks at fixed moments, whatever the server does: a request that had to wait for its turn has waited.
- * Latency counts from the moment at which a request was due (no coordinated omission). argv: port, requests per second, seconds
+ * Latency counts from the moment at which a request was due (no coordinated omission). argv: port, requests per second, seconds,
+ * and the address to come from where it is to be another client than others here
  */
 import { Agent, get } from 'node:http'
 import { quantile } from './stats.ts'
@@ -21,7 +22,8 @@ const warmUpRequests = 200
 const pollMs = 1.5
 
 const [port = 0, perSecond = 0, seconds = 0] = process.argv.slice(2).map(Number)
-const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+const localAddress = process.argv[5]
+const agent = new Agent({ keepAlive: true, maxSockets: 64, ...(localAddress === undefined ? {} : { localAddress }) })
 const latenciesMs: number[] = []
 const lateMs: number[] = []
 let failed = 0

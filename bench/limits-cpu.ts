@@ -33,7 +33,7 @@ async function measureCpu(
 ): Promise<CpuMeasurement> {
   const { pid } = running.program
   const [others, before] = [watchOthers(), cpuSeconds(pid)]
-  const run = await runWrk(machine, { port: running.port, seconds, headers })
+  const run = await runWrk(machine, { port: running.port, secure: running.secure, seconds, headers })
   const [used, othersCores] = [cpuSeconds(pid) - before, others()]
   check(run)
   const { requests, status: refused, p99Ms } = run

@@ -1,5 +1,6 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
 import { auth } from './auth.ts'
+import { edge } from './edge.ts'
 import { importFilms } from './import.ts'
 import { limits } from './limits.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
@@ -19,6 +20,7 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   import: importFilms,
   limits,
   auth,
+  edge,
 }
 
 async function run(): Promise<void> {

@@ -39,7 +39,7 @@ interface Growth {
   readonly refused: number
 }
 
-function statusMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+export function statusMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const kb = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   if (kb === undefined) throw new Error(`no ${field} of ${pid}`)
   return (Number(kb) * 1024) / 1e6
@@ -102,7 +102,7 @@ async function oneClient(machine: Machine, requests: number): Promise<Growth> {
 }
 
 async function statusFor(port: number, address: string): Promise<number> {
-  return (await get(port, { 'x-forwarded-for': address })).status
+  return (await get(port, { headers: { 'x-forwarded-for': address } })).status
 }
 
 /** Uses one client's hour up; 429 must come with request 51, not before. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits | auth] [options]
+const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits | auth | edge] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients
@@ -8,9 +8,10 @@ const usage = `npm run bench -- [throughput | votes | memory | scale | import | 
   import      films per second of "filmgate films import" into an empty SQLite database
   limits      what limits cost and whether they hold: in memory, on Redis, under a flood
   auth        GET / with an access token and with an API key beside nobody's; what logins do to its p99
+  edge        GET / over HTTPS beside plain HTTP, headers and CORS on bare Fastify, and 2,000 slow connections beside GET /
 options
-  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5, auth 5)
-  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5, auth 5)
+  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5, auth 5, edge 5)
+  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5, auth 5, edge 5)
   --peers a,b      throughput: only these (bare-fastify is always there: it is the 1):
                    fastify-plugins, express, hono, flask, filmgate, filmgate-postgres
   --database NAME  votes: sqlite (default) or postgres
@@ -27,7 +28,7 @@ export type Database = (typeof databases)[number]
 const limitsParts = ['a', 'b', 'c', 'd', 'e', 'f'] as const
 export type LimitsPart = (typeof limitsParts)[number]
 
-export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits' | 'auth'
+export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits' | 'auth' | 'edge'
 
 export interface Options {
   readonly subcommand: Subcommand
@@ -51,6 +52,7 @@ const defaults = {
   import: { rounds: 3, seconds: 1 },
   limits: { rounds: 5, seconds: 5 },
   auth: { rounds: 5, seconds: 5 },
+  edge: { rounds: 5, seconds: 5 },
 }
 const paces: Record<Database, number> = { sqlite: 6000, postgres: 2000 }
 

@@ -38,6 +38,8 @@ export interface Surroundings {
   readonly logs?: readonly string[]
   /** Ends it after so long. */
   readonly timeoutMs?: number
+  /** Told of everything that it has printed so far. */
+  readonly onOutput?: (text: string) => void
   /** Instead of SIGTERM, where that would wait for clients. */
   readonly stopSignal?: NodeJS.Signals
 }
@@ -151,6 +153,7 @@ export async function capture(command: readonly string[], reached?: string, surr
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     output += text
     if (reached !== undefined && text.includes(reached)) child.kill('SIGINT')
+    surroundings.onOutput?.(output)
   })
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text))
   const [code] = (await once(child, 'close')) as [number | null]

@@ -20,6 +20,7 @@ export interface WrkSummary {
 
 interface Load {
   readonly port: number
+  readonly secure?: boolean | undefined
   readonly seconds: number
   /** A file of bench/; without one: plain GET /. */
   readonly script?: 'summary.lua' | 'votes.lua' | 'clients.lua'
@@ -34,7 +35,16 @@ interface Load {
 export async function runWrk(machine: Machine, load: Load): Promise<WrkSummary> {
   const script = fileURLToPath(new URL(load.script ?? 'summary.lua', import.meta.url))
   const fields = Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
-  const wrk = ['wrk', '-t1', `-c${connections}`, `-d${load.seconds}s`, ...fields, '-s', script, `http://127.0.0.1:${load.port}/`]
+  const wrk = [
+    'wrk',
+    '-t1',
+    `-c${connections}`,
+    `-d${load.seconds}s`,
+    ...fields,
+    '-s',
+    script,
+    `http${load.secure === true ? 's' : ''}://127.0.0.1:${load.port}/`,
+  ]
   const plain = [...wrk, ...(load.args ?? []).map(String)]
   const command = load.yielding === true ? yielding(machine, plain) : plain
   const output = await capture(onLoadCore(machine, command), load.reached)

@@ -5,32 +5,38 @@ import { createAuditRepository } from './api/audit/repository.ts'
 import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
-import { opsRoutes, type OpsOptions } from './api/ops/routes.ts'
+import { isOwnOrigin } from './api/own-origins.ts'
 import type { ApiDescription } from './api/site/document.ts'
+import type { Delivery } from './api/site/page-fields.ts'
 import { pageRoutes } from './api/site/page.ts'
 import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import * as layers from './layers/index.ts'
-import { createListener, type Listener } from './listener.ts'
+import { type Certificates, createListener, type Listener, servedHosts } from './listener.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
   readonly limits: layers.Limits
+  readonly cors: layers.CorsPolicies
   /** By the name of a route, such as `GET /`. */
   readonly throttleOf: (routeName: string) => layers.ThrottlePolicy | undefined
   readonly concurrency: () => layers.ConcurrencyLimits
 }
 
-interface SharedOptions {
+/** Of every listener. */
+export interface SharedOptions {
   readonly config: Config
   readonly clock: Clock
   readonly log: layers.Log
   readonly observe: Observe
+  /** That this listener holds at once; default `server.max_connections`. */
+  readonly maxConnections?: number
 }
 
 export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'films' | 'votes' | 'voterId'> {
+  readonly certificates: Certificates | undefined
   readonly limiterStore: layers.LimiterStore
   readonly protections: Protections
   readonly accounts: AccountRoutesOptions
@@ -44,6 +50,7 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
 
 export interface App {
   readonly server: FastifyInstance
+  readonly overload: layers.Overload
   readonly routes: readonly layers.RouteEntry[]
   /** The OpenAPI document of these routes under the limits of now. */
   readonly description: () => ApiDescription
@@ -58,7 +65,7 @@ const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
   const { config, limiterStore: store, log, observe, clock, protections } = options
-  const { limits } = protections
+  const { limits, cors } = protections
   const listener = createListener({
     ...options,
     write: log.access,
@@ -72,9 +79,20 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
+  // With those that say whose pages may read it.
+  await server.register(layers.corsFields, { policies: cors })
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
+  // 10, but as early as may be: whoever is refused for want of time must not cost any.
+  const overload = new layers.Overload({ clock, observe })
+  await server.register(layers.overload, { watch: overload })
+  // 7: preflights carry no credentials.
+  await server.register(layers.corsPreflights, {
+    policies: cors,
+    observe,
+    isOwn: (origin, request) => isOwnOrigin(origin, request, config.server.publicUrl),
+  })
   // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { ...options.credentials, observe, clock })
   await server.register(layers.problems, { observe })
@@ -100,7 +118,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   layers.addMethodAnswers(server, routes)
   layers.addNotFoundAnswer(server)
   await server.ready()
-  return { server, routes, description }
+  return { server, overload, routes, description }
 }
 
 /** What is served behind the layers; the description comes last, for it tells of all the others. */
@@ -113,9 +131,11 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     voterId: options.voterId,
     anonymousVotes: config.votes.anonymous,
     publicOrigin: config.server.publicUrl,
+    isAllowedOrigin: (origin) => protections.cors.policyFor('/', 'GET').match.isNamed(origin),
   })
   const warn = (message: string): void => log.note('warn', message)
-  if (config.page.enabled) pageRoutes(server, { warn })
+  const delivery = deliveryOf(options)
+  if (config.page.enabled) pageRoutes(server, { delivery, warn })
   accountRoutes(server, options.accounts)
   const { cursors, database, trail } = options.accounts
   auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
@@ -124,44 +144,23 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     routes,
     publicPermissions,
     publicUrl: config.server.publicUrl,
+    address: addressOf(options),
+    delivery,
     limits,
     dataDir: config.data.dir,
     epochMs: clock.epochMs,
+    monotonicMs: clock.monotonicMs,
     warn,
+    note: log.note,
   })
 }
 
-/** The ops listener: a server of its own, so that no limit or flood on the public one hides its health. Only refusals are worth a log line. */
-export const buildOpsApp = async ({ config, clock, log, observe, ...ops }: SharedOptions & OpsOptions): Promise<FastifyInstance> => {
-  const write = (record: layers.AccessRecord): void => {
-    if (record.verdict !== 'ok') log.access(record)
-  }
-  const listener = createListener({
-    config,
-    clock,
-    observe,
-    write,
-    count: () => ({}),
-    trustedProxies: [],
-    hosts: [config.ops.host, ...servedHosts(config)],
-  })
-  const { server, routes } = listener
-  await server.register(layers.transport, listener.transport)
-  await server.register(layers.clientAddress, { addresses: listener.addresses })
-  await server.register(layers.accessLog, listener.accessLog)
-  await server.register(layers.messageChecks, listener.messageChecks)
-  await server.register(layers.problems, { observe })
-  await server.register(layers.authorization, { observe, clock, publicPermissions: new Set<never>() })
-  await server.register(layers.validation)
-  opsRoutes(server, ops)
-  layers.addMethodAnswers(server, routes)
-  layers.addNotFoundAnswer(server)
-  await server.ready()
-  return server
-}
+/** How pages reach a browser: from here, or from a proxy whose address is the public one. */
+const deliveryOf = ({ config, certificates }: Pick<AppOptions, 'config' | 'certificates'>): Delivery => ({
+  upgradesInsecure: certificates?.isPublic ?? false,
+  isSecure: certificates !== undefined || config.server.publicUrl.startsWith('https:'),
+})
 
-const servedHosts = ({ server }: Config): string[] => [
-  server.host,
-  ...server.hosts,
-  ...(server.publicUrl === '' ? [] : [new URL(server.publicUrl).host]),
-]
+/** Where whoever reads the documentation finds the server. */
+const addressOf = ({ config: { server }, certificates }: Pick<AppOptions, 'config' | 'certificates'>): string =>
+  server.publicUrl === '' ? `${certificates === undefined ? 'http' : 'https'}://localhost:${server.port}` : server.publicUrl

@@ -54,6 +54,7 @@ describe('values', () => {
       data: { dir: join(folder, 'filmgate-data') },
       database: { url: 'sqlite' },
       secrets: { key: '' },
+      tls: { mode: 'off', cert: '', key: '', redirectPort: 0 },
       limits: {
         store: 'memory',
         onStoreFailure: 'local',
@@ -66,6 +67,13 @@ describe('values', () => {
         exempt: [],
         routes: {},
         keys: {},
+      },
+      cors: {
+        origins: [],
+        credentials: false,
+        allowHeaders: ['authorization', 'content-type', 'if-match', 'if-none-match', 'idempotency-key'],
+        maxAgeS: 600,
+        routes: {},
       },
       throttle: { routes: {} },
       concurrency: { perClient: 20, total: 2000 },
@@ -158,7 +166,7 @@ publik_url = "https://films.example.com"
 host = "10.0.0.0/8"
 
 [tls]
-mode = "dev"
+mode = "on"
 
 [limits]
 default = "many per day"
@@ -171,7 +179,7 @@ store_timeout_ms = 4
       /^F:6: server\.trusted_proxies .* true would let anyone forge/,
       /^F:7: server\.publik_url is not a known key; the nearest is server\.public_url$/,
       /^F:10: ops\.host is not an address or a name of this machine/,
-      /^F:13: tls\.mode is not available in this release$/,
+      /^F:13: tls\.mode must be one of "off", "dev", "files"$/,
       /^F:16: limits\.default is not a limit$/,
       /^F:17: limits\.store_timeout_ms must be an integer from 5 to 10000$/,
       /^FILMGATE_LOG_LEVEL: log\.level must be one of "trace", "debug", "info", "warn", "error", "fatal"$/,
@@ -243,8 +251,10 @@ store_timeout_ms = 4
     ['FILMGATE_LIMITS_STORE_TIMEOUT_MS_FILE', '1', /not a known variable/],
     ['DATABASE_URL', 'mysql://h/films', /FILMGATE_DATABASE_URL wins over a DATABASE_URL that is meant for something else/],
     ['DATABASE_URL', 'postgres://h/films', /^DATABASE_URL: database\.url is PostgreSQL, which needs secrets\.key/],
-    ['FILMGATE_TLS_MODE', 'dev', /not available in this release$/],
-    ['FILMGATE_CORS_ORIGINS', '*', /not available in this release$/],
+    ['FILMGATE_TLS_MODE', 'on', /must be one of "off", "dev", "files"$/],
+    ['FILMGATE_TLS_REDIRECT_PORT', '65536', /must be an integer from 0 to 65535/],
+    ['FILMGATE_CORS_ORIGINS', '*,https://app.example', /must have "\*" alone/],
+    ['FILMGATE_CORS_ROUTES', 'x', /\[cors\.routes\] are set in filmgate\.toml only$/],
     ['FILMGATE_LIMITS_ON_STORE_FAILURE', '', /must be one of "local", "deny", "allow"$/],
     ['FILMGATE_LIMITS_STORE_TIMEOUT_MS', '10001', /must be an integer from 5 to 10000, in decimal digits$/],
     ['FILMGATE_LIMITS_EXEMPT', '::/0', /entry 1 would free everybody/],

@@ -1,18 +1,22 @@
-import { buildApp, buildOpsApp } from './app.ts'
+import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, LimitSyntaxError, openLogSink, parseLimits } from './layers/index.ts'
-import { openAccounts } from './serve/accounts.ts'
+import { createLog, LimitSyntaxError, type Log, openLogSink, parseLimits } from './layers/index.ts'
+import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
+import { openTls, type Tls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
+import { openDataDir } from './serve/data-folder.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
-import { limiterOf, openLimiterStore } from './serve/limiter-store.ts'
+import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { createProtections } from './serve/protections.ts'
+import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
-import { openStores } from './serve/stores.ts'
+import { type Connections, shareConnections } from './serve/open-files.ts'
+import { openStores, type Stores } from './serve/stores.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -25,6 +29,10 @@ export interface ServeOptions {
 export interface Serving {
   readonly address: string
   readonly opsAddress: string
+  /** What clients call it by. */
+  readonly origin: string
+  /** What clients are told to trust, where the certificate is one of this machine alone. */
+  readonly caPath: string | undefined
   /** Undefined where there is an admin. */
   readonly starterKeyPath: string | undefined
   readonly claim: ClaimInvitation | undefined
@@ -47,52 +55,74 @@ export const checkLimits = (text: string): string | undefined => {
   }
 }
 
-/** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
-export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
-  const clock = systemClock
-  const sink = openLogSink(1)
-  const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
-  const observe = log.event
-  const stores = await openStores({ config, clock, observe, print, hasTerminal })
-  const { database, films, votes, masterKey, trail, starterKeyPath, claim, databaseDir } = stores
+/** What an operator should know at the start: in the log, on the terminal, and in /readyz. */
+const createWarnings = (log: Log, print: ServeOptions['print']) => {
   const warnings: string[] = []
   const warn = (warning: string): void => {
     warnings.push(warning)
     log.note('warn', warning)
     print(`WARNING: ${warning}\n`)
   }
-  database.warnings.forEach(warn)
-  const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
-  const limiterStore = await openLimiterStore({ config, clock, observe, masterKey, warn })
-  const accounts = await openAccounts({ config, clock, observe, database, masterKey, trail, limiterStore, warn })
-  const protections = createProtections(config)
-  const app = await buildApp({
-    config,
-    clock,
-    limiterStore,
-    protections,
-    log,
-    observe,
+  return { warnings, warn }
+}
+
+interface Parts extends Pick<AppOptions, 'config' | 'clock' | 'log' | 'observe' | 'limiterStore' | 'protections' | 'originOf'> {
+  readonly tls: Tls | undefined
+  readonly connections: Connections
+  readonly stores: Stores
+  readonly accounts: OpenAccounts
+  readonly warn: (warning: string) => void
+}
+
+const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, connections, warn, ...parts }: Parts): Promise<App> =>
+  buildApp({
+    ...parts,
     films,
     votes,
+    maxConnections: connections.api,
+    certificates: tls?.certificates,
     voterId: createVoterIds(masterKey.derive('voter')),
     accounts: accounts.routes,
-    credentials: withOperator(masterKey, clock.epochMs, accounts.credentials),
-    originOf: (key) => reloading.originOf(key),
+    credentials: withOperator(masterKey, parts.clock.epochMs, accounts.credentials),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
+
+/** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
+export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
+  const clock = systemClock
+  const sink = openLogSink(1)
+  const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
+  const observe = log.event
+  const shared = { config, clock, log, observe }
+  // First, so that a certificate that cannot be used keeps nothing else from being tried again.
+  const tls = await openTls({ ...shared, print, dataDir: () => openDataDir(config) })
+  const stores = await openStores({ ...shared, print, hasTerminal })
+  const { database, masterKey, trail, starterKeyPath, claim } = stores
+  const { warnings, warn } = createWarnings(log, print)
+  database.warnings.forEach(warn)
+  const connections = shareConnections(config)
+  if (connections.warning !== undefined) warn(connections.warning)
+  const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
+  const limiterStore = await openLimiterStore({ ...shared, masterKey, warn })
+  const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
+  const protections = createProtections(config)
+  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, warn }
+  const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })
   refuseUnknownRoutes(config, app.routes)
-  const reloading = createReloading({ config, log, observe, protections, routes: app.routes, print, onReloaded })
-  const limiter = limiterOf(config, limiterStore)
-  const opsApp = await buildOpsApp({ config, clock, log, observe, database, databaseDir, limiter, warnings: () => warnings })
-  const opsAddress = await opsApp.listen({ host: config.ops.host, port: config.ops.port })
-  const address = await app.server.listen({ host: config.server.host, port: config.server.port })
+  const reloading = createReloading({ ...shared, protections, routes: app.routes, print, onReloaded })
+  const { address, opsAddress, servers } = await startListening({
+    ...parts,
+    app,
+    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
+  })
+  const endKeeping = tls?.keep(servers)
   observe({ event: 'sys_startup', address })
 
   const stop = once(async (reason: string) => {
     observe({ event: 'sys_shutdown', reason })
-    await Promise.all([drain(app.server), drain(opsApp)])
+    endKeeping?.()
+    await Promise.all(servers.map(drain))
     await accounts.close()
     await limiterStore.close()
     await database.close()
@@ -100,5 +130,10 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))
   const hasPage = app.routes.some(({ url }) => url === '/index.html')
-  return { address, opsAddress, starterKeyPath, claim, hasPage, stop, reload: reloading.reload }
+  const reload: Serving['reload'] = (load) => {
+    reloading.reload(load)
+    tls?.reload()
+  }
+  const origin = tls?.originOf(address) ?? address
+  return { address, opsAddress, origin, caPath: tls?.certificates.caPath, starterKeyPath, claim, hasPage, stop, reload }
 }

@@ -43,6 +43,8 @@ const expected: Record<string, Row> = {
   ...withHead('/v1/films/:id', everybody),
   ...withHead('/index.html', everybody),
   ...withHead('/openapi.json', everybody),
+  ...withHead('/docs', everybody),
+  'POST /csp-report': everybody,
   ...withHead('/problems/:code', everybody),
   ...withHead('/.well-known/security.txt', everybody),
   ...withHead('/.well-known/jwks.json', everybody),
@@ -107,6 +109,8 @@ const callers = [
 
 const urls = [...new Set(Object.keys(expected).map((route) => route.split(' ')[1] ?? ''))]
 const methods = METHODS.filter((method) => method !== 'CONNECT')
+/** Where it is not application/json. */
+const bodyTypes: Readonly<Record<string, string>> = { '/csp-report': 'application/reports+json' }
 const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 
 /** Well-formed; of a film there is, and of nothing else. */
@@ -127,7 +131,11 @@ const targetOf = (url: string): string =>
 const call = (method: string, target: string, credential: string | null): Promise<Answer> => {
   const request = { method, target, fields: { Authorization: credential } }
   if (!withBody.has(method)) return ask(api, request)
-  return ask(api, { ...request, fields: { ...request.fields, 'Content-Type': 'application/json' }, body: '{}' })
+  return ask(api, {
+    ...request,
+    fields: { ...request.fields, 'Content-Type': bodyTypes[target.split('?')[0] ?? ''] ?? 'application/json' },
+    body: '{}',
+  })
 }
 
 const allowOf = (url: string): string =>

@@ -7,8 +7,10 @@ import { test } from 'node:test'
 const allowed: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   cli: ['serve', 'client', 'config', 'db', 'api', 'credentials', 'core'],
-  serve: ['app', 'config', 'tls', 'db', 'api', 'layers', 'credentials', 'core'],
+  serve: ['app', 'side-apps', 'config', 'tls', 'db', 'api', 'layers', 'credentials', 'core'],
   app: ['listener', 'layers', 'api', 'core', 'type config'],
+  tls: ['credentials', 'core', 'type config'],
+  'side-apps': ['listener', 'layers', 'api', 'core', 'type app', 'type config'],
   listener: ['layers', 'core', 'type config'],
   api: ['core', 'credentials', 'db', 'type layers'],
   layers: ['core', 'credentials'],

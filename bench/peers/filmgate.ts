@@ -1,6 +1,6 @@
 /** Ours: the real program with all its layers, in a data folder of its own, its log in a file. Nothing is switched off. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Machine, onServerCore, packageVersions } from '../machine.ts'
@@ -43,6 +43,8 @@ export interface FilmgateOptions {
   readonly limitsStore?: string | undefined
   /** One that the program has made before. */
   readonly dataDir?: string
+  /** HTTPS, with a certificate that it makes itself. */
+  readonly secure?: boolean
 }
 
 export function newDataDir(): string {
@@ -52,22 +54,24 @@ export function newDataDir(): string {
 }
 
 export async function startFilmgate(machine: Machine, options: FilmgateOptions): Promise<RunningPeer> {
+  const { databaseUrl, limitsStore, secure } = options
   const folder = temporaryFolder()
   const [port, opsPort] = [await freePort(), await freePort()]
   const config = join(folder, 'filmgate.toml')
+  const dataDir = options.dataDir ?? newDataDir()
   writeFileSync(
     config,
     `[server]\nport = ${port}\ntrusted_proxies = ${JSON.stringify(options.trustedProxies ?? [])}\n\n[ops]\nport = ${opsPort}\n\n` +
-      `[data]\ndir = ${JSON.stringify(options.dataDir ?? newDataDir())}\n${options.limits}`,
+      `[data]\ndir = ${JSON.stringify(dataDir)}\n${secure === true ? '\n[tls]\nmode = "dev"\n' : ''}${options.limits}`,
   )
-  const { databaseUrl, limitsStore } = options
   const environment = {
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, FILMGATE_SECRETS_KEY: secretsKey }),
     ...(limitsStore === undefined ? {} : { REDIS_URL: limitsStore, FILMGATE_SECRETS_KEY: secretsKey }),
   }
   const command = [process.execPath, entry, 'serve', '--config', config]
   const program = await startProgram('Filmgate', onServerCore(machine, command), folder, { environment })
-  return { program, port, body: await firstAnswer(program, port, startWithinMs) }
+  const asked = secure === true ? { ca: () => readFileSync(join(dataDir, 'dev-ca.pem'), 'utf8') } : {}
+  return { program, port, secure: secure === true, body: await firstAnswer(program, port, startWithinMs, asked) }
 }
 
 export const filmgate: Peer = {

@@ -8,6 +8,8 @@ import { freePort, type Program, startProgram, temporaryFolder } from '../proces
 export interface RunningPeer {
   readonly program: Program
   readonly port: number
+  /** Over HTTPS. */
+  readonly secure?: boolean
   /** The body of its first answer. */
   readonly body: string
 }

@@ -26,10 +26,10 @@ ${filledVariables.map((key) => `@${key} = ${placeholderOf(key)}`).join('\n')}
 
 ${samples.map(requestOf).join('\n')}`
 
-const requestOf = ({ name, method, target, key, body, expected, sets, computes }: Sample): string => {
+const requestOf = ({ name, method, target, key, body, bodyType, expected, sets, computes }: Sample): string => {
   const fields = [
     ...(key === undefined ? [] : [`Authorization: Bearer {{${key}}}`]),
-    ...(body === undefined ? [] : ['Content-Type: application/json']),
+    ...(body === undefined ? [] : [`Content-Type: ${bodyType}`]),
   ]
   const told = [
     ...(computes === undefined ? [] : [`# ${computes} is what an authenticator app shows now for totpSecret.`]),

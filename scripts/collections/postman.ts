@@ -26,7 +26,7 @@ export const postmanCollection = ({ info, tags }: ApiDescription, samples: reado
 })
 
 const itemOf = (sample: Sample): object => {
-  const { name, description, method, key, body } = sample
+  const { name, description, method, key, body, bodyType } = sample
   return {
     id: deterministicId(`postman ${name}`),
     name,
@@ -34,7 +34,7 @@ const itemOf = (sample: Sample): object => {
       method,
       description,
       auth: key === undefined ? { type: 'noauth' } : { type: 'bearer', bearer: [{ key: 'token', value: `{{${key}}}`, type: 'string' }] },
-      header: body === undefined ? [] : [{ key: 'Content-Type', value: 'application/json' }],
+      header: body === undefined ? [] : [{ key: 'Content-Type', value: bodyType }],
       ...(body === undefined ? {} : { body: { mode: 'raw', raw: JSON.stringify(body, null, 2), options: { raw: { language: 'json' } } } }),
       url: urlOf(sample),
     },

@@ -12,12 +12,14 @@ export interface Sample {
   /** What it carries: an API key, that of an operator, or the access token of a login; undefined for nothing. */
   readonly key: 'apiKey' | 'operatorKey' | 'accessToken' | undefined
   readonly body?: unknown
+  /** Of the body, where there is one. */
+  readonly bodyType: string
   /** Variables that get a member of the answer, such as `items.0.id`. */
   readonly sets?: Step['sets']
   /** A variable that is computed before it is sent. */
   readonly computes?: Step['computes']
   readonly expected: Expected
-  /** One of each kind, and none that only operators may send or that takes something from another: for tools that take only a few requests. */
+  /** One of each kind, and none that only operators or browsers send or that takes something from another: for tools that take only a few requests. */
   readonly essential: boolean
 }
 
@@ -41,10 +43,14 @@ export const samplesOf = (document: ApiDescription): readonly Sample[] => {
     .filter(({ operation }) => !inCourse.has(operation.operationId))
     .flatMap((call) => {
       const all = [...goodCalls(call), ...refusedCalls(call).map((one) => oncePerKind(one, essentials))]
-      return keyOf(call.operation) === 'operatorKey' ? all.map(notEssential) : all
+      const isForOthers = keyOf(call.operation) === 'operatorKey' || forBrowsers.has(call.operation.operationId)
+      return isForOthers ? all.map(notEssential) : all
     })
   return inFolders(document, [...alone, ...samplesOfCourse(calls)])
 }
+
+/** What people or their browsers call by themselves. */
+const forBrowsers: ReadonlySet<string> = new Set(['docs', 'cspReport'])
 
 /** What accounts are used for comes where the course has it: behind the films, which need none. */
 const inFolders = ({ tags }: ApiDescription, samples: readonly Sample[]): Sample[] => {
@@ -144,8 +150,14 @@ const refusedCalls = (call: Call): Sample[] => {
   return known === undefined ? found : [...found, wrongMethod(call, known)]
 }
 
+/** The first type that it reads. */
+const bodyOf = ({ requestBody }: Operation) => {
+  const [[type, media] = []] = Object.entries(requestBody?.content ?? {})
+  return type === undefined || media === undefined ? undefined : { type, media }
+}
+
 const needsMembers = ({ document, operation }: Call): boolean => {
-  const schema = operation.requestBody?.content['application/json']?.schema
+  const schema = bodyOf(operation)?.media.schema
   const { required = [], minProperties = 0 } = (schema === undefined ? {} : complete(document, schema)) as {
     readonly required?: readonly string[]
     readonly minProperties?: number
@@ -188,7 +200,7 @@ const oncePerKind = (one: Sample, essentials: Set<string>): Sample => {
 const sample = (call: Call, name: string, status: number, pathValue?: string): Sample => {
   const { document, path, method, operation, step } = call
   const { values = {}, folder = operation.tags[0] ?? '' } = step ?? {}
-  const body = step?.body ?? operation.requestBody?.content['application/json']?.example
+  const body = step?.body ?? bodyOf(operation)?.media.example
   const response = operation.responses[String(status)]
   const valueOf = (wanted: string): string => pathValue ?? values[wanted] ?? exampleOf(parameterOf(operation, wanted))
   return {
@@ -199,6 +211,7 @@ const sample = (call: Call, name: string, status: number, pathValue?: string): S
     target: path.replaceAll(/\{(\w+)\}/g, (_, wanted: string) => valueOf(wanted)),
     key: keyOf(operation),
     ...(body === undefined ? {} : { body }),
+    bodyType: bodyOf(operation)?.type ?? 'application/json',
     expected: { statuses: [status], ...(response === undefined ? {} : contentOf(document, response, method)) },
     essential: false,
   }

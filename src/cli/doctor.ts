@@ -4,15 +4,17 @@ import { checkDatabase } from './doctor/database.ts'
 import { fail, type Finding, ok } from './doctor/finding.ts'
 import { checkFolder } from './doctor/folder.ts'
 import { checkLimiter } from './doctor/limiter.ts'
-import { checkClock, checkNode, checkUser } from './doctor/machine.ts'
+import { checkClock, checkFiles, checkNode, checkUser } from './doctor/machine.ts'
 import { checkNetwork } from './doctor/network.ts'
+import { checkTls } from './doctor/tls.ts'
 import { print, printJson } from './output.ts'
 
 export const doctor: Command = {
   name: 'doctor',
   summary: 'Looks at everything that a server needs and names the fix for what is wrong',
-  details: `Configuration, data folder, keys, database, limits store, clock, ports, proxies. The server may be running.
-Each finding is ok, warn or fail; ends with 1 where one is fail. Nothing it prints is secret.`,
+  details: `Configuration, data folder, keys, database, limits store, certificate, clock, ports, proxies.
+The server may be running. Each finding is ok, warn or fail; ends with 1 where one is fail.
+Nothing it prints is secret.`,
   example: 'filmgate doctor --json',
   run: async ({ json, loadConfig }) => {
     const findings = [checkNode(), checkUser(), ...(await checkConfigured(loadConfig))]
@@ -33,7 +35,15 @@ const checkConfigured = async (loadConfig: () => Config): Promise<Finding[]> => 
   const set = [...config.origins.values()].filter((origin) => origin !== 'default').length
   const configured = ok('configuration', set === 0 ? 'all defaults' : `${set} set, the rest defaults (filmgate config shows them)`)
   const stores = [...(await checkDatabase(config)), ...(await checkLimiter(config))]
-  return [configured, ...checkFolder(config), checkClock(config), ...stores, ...(await checkNetwork(config))]
+  return [
+    configured,
+    ...checkFolder(config),
+    checkFiles(config),
+    checkClock(config),
+    ...stores,
+    ...(await checkTls(config)),
+    ...(await checkNetwork(config)),
+  ]
 }
 
 const textOf = ({ check, status, detail, fix }: Finding): string =>

@@ -4,6 +4,7 @@ import { describeLimits } from '../serve/describe.ts'
 import { operatorKey } from '../serve/operator.ts'
 import { type Call, type Command, UsageError } from './command.ts'
 import { openExistingKey } from './existing-key.ts'
+import { callServer, ownOrigin } from './own-server.ts'
 import { print, printJson, table } from './output.ts'
 
 /** Longer than any answer of a server that works. */
@@ -31,7 +32,10 @@ this configuration what that client or subject has left; --reset lets it start a
 the master key, so it works for whoever can read that.`,
   options: {
     reset: { text: 'forgets all that was counted for IDENTITY' },
-    url: { value: 'URL', text: 'where the server is; default http:// and server.host and server.port of the configuration' },
+    url: {
+      value: 'URL',
+      text: 'where the server is; default that of the configuration, over HTTPS where tls.mode says so',
+    },
   },
   example: 'filmgate limits 192.0.2.7 --reset',
   run: async (call) => {
@@ -78,8 +82,7 @@ const row = (route: string, who: string, { limit, window_seconds, burst, counted
 ]
 
 const printUsage = async (config: Config, identity: string, { json, options }: Call): Promise<number> => {
-  const response = await ask(config, identity, 'GET', options['url'])
-  const usage = (await response.json()) as Usage
+  const usage = JSON.parse(await ask(config, identity, 'GET', options['url'])) as Usage
   if (json) {
     await printJson(usage)
     return 0
@@ -101,17 +104,24 @@ const reset = async (config: Config, identity: string, { json, options }: Call):
 }
 
 /** Rejects with what the server says where it does not do it. */
-const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<Response> => {
+const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<string> => {
   const base = readUrl(typeof url === 'string' ? url : serverUrl(config))
   const address = `${base}/v1/limits/${encodeURIComponent(identity)}`
   const headers = { authorization: `Bearer ${operatorKey(openExistingKey(config), systemClock.epochMs())}` }
-  const signal = AbortSignal.timeout(answerWithinMs)
-  const response = await fetch(address, { method, headers, signal, redirect: 'error' }).catch((cause: unknown) => {
+  const { status, body } = await callServer(config, address, { method, headers, withinMs: answerWithinMs }).catch((cause: unknown) => {
     throw new Error(`no server answers at ${base}: start it, or name it with --url`, { cause })
   })
-  if (response.ok) return response
-  const { detail } = (await response.json().catch(() => ({}))) as { readonly detail?: string }
-  throw new Error(`the server says ${response.status}${detail === undefined ? '' : `: ${detail}`}`)
+  if (status >= 200 && status < 300) return body
+  const { detail } = parsed(body) as { readonly detail?: string }
+  throw new Error(`the server says ${status}${detail === undefined ? '' : `: ${detail}`}`)
+}
+
+const parsed = (text: string): object => {
+  try {
+    return Object(JSON.parse(text)) as object
+  } catch {
+    return {}
+  }
 }
 
 /** The key goes there, and it cannot be revoked: in the clear it may only stay on this machine. */
@@ -124,7 +134,7 @@ const readUrl = (text: string): string => {
   return url.origin
 }
 
-const serverUrl = ({ server: { host, port } }: Config): string => {
+const serverUrl = ({ server: { host, port }, tls }: Config): string => {
   if (port === 0) throw new UsageError('server.port is 0, any free one: name the server with --url')
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return ownOrigin(tls.mode === 'off' ? 'http' : 'https', host, port)
 }

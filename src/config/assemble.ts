@@ -37,6 +37,7 @@ const defaultOf = ({ name, schema: definition }: Field, isTTY: boolean | undefin
 /** One spelling for what can be spelled in several ways, so that nobody after this compares the wrong one. */
 function normal(name: KeyName, value: unknown, cwd: string): unknown {
   if (name === 'data.dir') return resolve(cwd, value as string)
+  if ((name === 'tls.cert' || name === 'tls.key') && value !== '') return resolve(cwd, value as string)
   if (name === 'server.hosts') return (value as readonly string[]).map((host) => host.toLowerCase())
   if (name === 'server.public_url' && URL.canParse(value as string)) return new URL(value as string).origin
   return value

@@ -1,10 +1,12 @@
 import { databaseUrlMistake } from './database-url.ts'
 import { parseDuration } from './duration.ts'
 import type { ConfigMistake } from './errors.ts'
-import type { Checks, Config, KeyName } from './keys.ts'
+import type { Checks, Config } from './keys.ts'
 import { issuerName, roleNames } from './issuers.ts'
 import { bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { isUnguarded, originsMistake } from './origins.ts'
 import { redisUrlMistake } from './redis-url.ts'
+import { type CrossCheck, tlsChecks } from './tls-checks.ts'
 import { entryName } from './tables.ts'
 
 const each =
@@ -51,6 +53,15 @@ const named = (text: string): string | undefined =>
     ? undefined
     : 'must not be empty, and have no spaces: it is what tokens are held against'
 
+/** RFC 9110 section 5.1; `*` would be a wildcard to browsers. */
+const fieldName = (name: string): string | undefined => {
+  if (name === '*') return 'must be the name of a header field: "*" would be all of them'
+  return /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/i.test(name) ? undefined : 'must be the name of a header field, such as content-type'
+}
+
+/** All of them together must fit into what a preflight may ask for. */
+const fieldNames = (names: readonly string[]): string | undefined => (names.length > 50 ? 'must be at most 50' : each(fieldName)(names))
+
 const role = (name: string): string | undefined =>
   (roleNames as readonly string[]).includes(name) ? undefined : `must be one of ${roleNames.join(', ')}`
 
@@ -70,24 +81,23 @@ export const checks: Checks = {
     require_mfa_for: each(role),
   },
   limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
-}
-
-interface CrossCheck {
-  /** All must have the right type; the first of them that is not a default gets the blame. */
-  readonly keys: readonly [KeyName, ...KeyName[]]
-  readonly check: (config: Config) => string | undefined
+  cors: { origins: originsMistake, allow_headers: fieldNames },
 }
 
 /** That there is an admin, too, only the database knows: see serve/public-binding.ts. */
-const exposed = (host: string, { server }: Config): string | undefined =>
-  isLoopback(host) || server.trustedProxies.length > 0 || bindMistake(host) !== undefined
+const exposed = (host: string, { server, tls }: Config): string | undefined =>
+  isLoopback(host) || tls.mode !== 'off' || server.trustedProxies.length > 0 || bindMistake(host) !== undefined
     ? undefined
-    : 'is not a loopback address, and without TLS whoever is on the way reads passwords and keys: keep 127.0.0.1, or put a reverse proxy ' +
-      'with TLS in front and name its network in server.trusted_proxies'
+    : 'is not a loopback address, and without TLS whoever is on the way reads passwords and keys: keep 127.0.0.1, set tls.mode = "files", ' +
+      'or put a reverse proxy with TLS in front and name its network in server.trusted_proxies'
+
+const unguarded =
+  'has an http:// origin with credentials: whoever is on the way to its visitor writes that page. Use https://, or leave credentials out'
 
 const crossChecks: readonly CrossCheck[] = [
-  { keys: ['server.host', 'server.trusted_proxies'], check: (config) => exposed(config.server.host, config) },
-  { keys: ['ops.host', 'server.trusted_proxies'], check: (config) => exposed(config.ops.host, config) },
+  ...tlsChecks,
+  { keys: ['server.host', 'server.trusted_proxies', 'tls.mode'], check: (config) => exposed(config.server.host, config) },
+  { keys: ['ops.host', 'server.trusted_proxies', 'tls.mode'], check: (config) => exposed(config.ops.host, config) },
   {
     keys: ['server.port', 'ops.port', 'server.host', 'ops.host'],
     check: ({ server, ops }) =>
@@ -117,6 +127,18 @@ const crossChecks: readonly CrossCheck[] = [
         : undefined,
   },
   {
+    keys: ['cors.origins', 'cors.credentials'],
+    check: ({ cors: { origins, credentials } }) =>
+      credentials && origins.includes('*')
+        ? 'is "*" with credentials: any page could then speak for its visitor. Name the origins, or leave credentials out'
+        : undefined,
+  },
+  {
+    keys: ['cors.origins', 'cors.credentials'],
+    check: ({ cors: { origins, credentials } }) =>
+      credentials && originsMistake(origins) === undefined && origins.some(isUnguarded) ? unguarded : undefined,
+  },
+  {
     keys: ['concurrency.per_client', 'concurrency.total'],
     check: ({ concurrency: { perClient, total } }) =>
       perClient > total
@@ -133,7 +155,12 @@ export function combinationMistakes(config: Config, untyped: ReadonlySet<string>
     const key = keys.find((name) => originOf(name) !== 'default') ?? keys[0]
     return message === undefined ? [] : [{ key, message, source: originOf(key) }]
   })
-  return [...mistakes, ...issuerMistakes(config), ...(untyped.has('server.request_timeout_ms') ? [] : waitMistakes(config))]
+  return [
+    ...mistakes,
+    ...issuerMistakes(config),
+    ...corsRouteMistakes(config),
+    ...(untyped.has('server.request_timeout_ms') ? [] : waitMistakes(config)),
+  ]
 }
 
 /** Two who sign for one name: whose tokens they are would be for a token to say. */
@@ -145,6 +172,14 @@ const issuerMistakes = ({ auth, origins }: Config): ConfigMistake[] =>
     }
     return url === auth.issuer ? [{ ...mistake, source: origins.get(issuerName(index)) ?? 'default' }] : []
   })
+
+const corsRouteMistakes = ({ cors, origins }: Config): ConfigMistake[] =>
+  Object.entries(cors.routes)
+    .filter(([, route]) => cors.credentials && route.origins.some(isUnguarded))
+    .map(([route]) => {
+      const key = entryName('cors.routes', route)
+      return { key, message: unguarded, source: origins.get(key) ?? 'default' }
+    })
 
 /** Its connection would be closed for being idle, or its body for being late, before its turn came. */
 const waitMistakes = ({ server: { requestTimeoutMs }, throttle, origins }: Config): ConfigMistake[] =>

@@ -41,6 +41,12 @@ export const schema = {
   data: { dir: text('./filmgate-data') },
   database: { url: text('sqlite', { customary: 'DATABASE_URL', fromFile: true }) },
   secrets: { key: text('', { secret: true }) },
+  tls: {
+    mode: Type.Enum(['off', 'dev', 'files'], { default: 'off' }),
+    cert: text(''),
+    key: text(''),
+    redirect_port: integer(0, 0, 65_535),
+  },
   limits: {
     // What is counted lives in the store: another one, or another bound on it, would begin anew. So these four need a restart.
     store: text('memory', { customary: 'REDIS_URL', fromFile: true }),
@@ -53,6 +59,15 @@ export const schema = {
     authenticated: text('20000 per day; 2000 per hour', reload),
     total: text('20 per second; 3000 per hour', reload),
     exempt: list(reload),
+  },
+  cors: {
+    origins: list(reload),
+    credentials: Type.Boolean({ default: false, ...reload }),
+    allow_headers: Type.Array(Type.String(), {
+      default: ['authorization', 'content-type', 'if-match', 'if-none-match', 'idempotency-key'],
+      ...reload,
+    }),
+    max_age_s: integer(600, 0, 86_400, reload),
   },
   throttle: {},
   concurrency: {
@@ -89,7 +104,7 @@ export const throttleSchema = {
 } as const
 
 /** Of the contract, but of a later release. */
-export const laterSections: ReadonlySet<string> = new Set(['tls', 'cors', 'monitor'])
+export const laterSections: ReadonlySet<string> = new Set(['monitor'])
 
 type Schema = typeof schema
 export type SectionName = keyof Schema
@@ -101,6 +116,11 @@ type Section<T> = { readonly [K in keyof T & string as Camel<K>]: Value<T[K]> }
 
 /** `add` counts on top of the limits that hold anyway, `only` replaces them, "exempt" lifts them all but `limits.total`. */
 export type LimitsOverride = { readonly add: string } | { readonly only: string } | 'exempt'
+
+/** One entry of [cors.routes]: in place of `cors.origins`. */
+export interface CorsRoute {
+  readonly origins: readonly string[]
+}
 
 /** `pace` is one limit in policy notation. */
 export type Throttle = Section<typeof throttleSchema>
@@ -123,6 +143,7 @@ interface Tables {
     readonly keys: Readonly<Record<string, LimitsOverride>>
   }
   readonly throttle: { readonly routes: Readonly<Record<string, Throttle>> }
+  readonly cors: { readonly routes: Readonly<Record<string, CorsRoute>> }
   readonly auth: { readonly issuers: readonly ExternalIssuer[] }
 }
 

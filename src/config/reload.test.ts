@@ -25,6 +25,9 @@ exempt = ["10.0.0.0/8"]
 routes = { "GET /" = { only = "2 per second" } }
 [throttle.routes]
 "GET /" = { pace = "1 per second" }
+[cors]
+origins = ["https://app.example"]
+routes = { "GET /" = { origins = ["*"] } }
 [concurrency]
 per_client = 3
 [log]
@@ -39,6 +42,8 @@ level = "warn"
   assert.deepEqual([config.limits.routes, config.limits.keys], [{ 'GET /': { only: '2 per second' } }, {}])
   assert.deepEqual(Object.keys(config.throttle.routes), ['GET /'])
   assert.deepEqual([config.concurrency, config.log.level], [{ perClient: 3, total: 2000 }, 'warn'])
+  assert.deepEqual([config.cors.origins, config.cors.routes], [['https://app.example'], { 'GET /': { origins: ['*'] } }])
+  assert.equal(config.origins.get('cors.routes."GET /"'), 'filmgate.toml:9')
   assert.equal(config.origins.get('limits.routes."GET /"'), 'filmgate.toml:4')
   assert.equal(config.origins.has('limits.routes."POST /add_film"'), false)
   assert.equal(config.origins.has('limits.keys.Ab3dEf6hIj9k'), false)
@@ -77,6 +82,10 @@ test('which keys can change', () => {
       'limits.authenticated',
       'limits.total',
       'limits.exempt',
+      'cors.origins',
+      'cors.credentials',
+      'cors.allow_headers',
+      'cors.max_age_s',
       'concurrency.per_client',
       'concurrency.total',
       'log.level',

@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import { Check } from 'typebox/value'
 import { nearest } from './errors.ts'
-import { throttleSchema, type LimitsOverride, type Origin, type SectionName, type Throttle } from './keys.ts'
+import { throttleSchema, type CorsRoute, type LimitsOverride, type Origin, type SectionName, type Throttle } from './keys.ts'
+import { originsMistake } from './origins.ts'
 import { plainIntegers, shapeMistake } from './shape.ts'
 import { pathName, type Path } from './toml-lines.ts'
 
@@ -18,11 +19,11 @@ export interface Entry {
 /** What is wrong with limits in policy notation, as the end of a sentence, or undefined. */
 export type CheckLimits = (text: string) => string | undefined
 
-export type TableEntry = LimitsOverride | Throttle
+export type TableEntry = LimitsOverride | Throttle | CorsRoute
 
 /** A table of filmgate.toml whose entries are named by who writes them. There is no environment variable for it. */
 export interface Table {
-  readonly name: 'limits.routes' | 'limits.keys' | 'throttle.routes'
+  readonly name: 'limits.routes' | 'limits.keys' | 'throttle.routes' | 'cors.routes'
   readonly section: SectionName
   /** In filmgate.toml as in `Config`. */
   readonly member: 'routes' | 'keys'
@@ -116,8 +117,27 @@ function paceMistake(pace: string, check: CheckLimits): string | undefined {
   return /burst/i.test(pace) ? 'must be a limit without a burst, which is a key of its own' : check(pace)
 }
 
+function readCorsRoute({ value: table, fail, inner }: Entry): CorsRoute | undefined {
+  if (!isTable(table) || !Object.hasOwn(table, 'origins')) {
+    fail('must have its origins: { origins = ["*"] }, or { origins = [] } for none')
+    return undefined
+  }
+  let mistakes = 0
+  for (const [member, value] of Object.entries(table)) {
+    const mistake = member === 'origins' ? originListMistake(value) : `is not a known key; the nearest is origins`
+    if (mistake === undefined) continue
+    mistakes++
+    inner(member, value).fail(mistake)
+  }
+  return mistakes === 0 ? { origins: [...(table['origins'] as readonly string[])] } : undefined
+}
+
+const originListMistake = (value: unknown): string | undefined =>
+  Array.isArray(value) && value.every((entry) => typeof entry === 'string') ? originsMistake(value) : 'must be a list of strings'
+
 export const tables: readonly Table[] = [
   { name: 'limits.routes', section: 'limits', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readOverride },
   { name: 'limits.keys', section: 'limits', member: 'keys', of: 'API keys', nameMistake: keyIdMistake, read: readOverride },
   { name: 'throttle.routes', section: 'throttle', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readThrottle },
+  { name: 'cors.routes', section: 'cors', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readCorsRoute },
 ]

@@ -49,6 +49,18 @@ export type SecurityEvent =
   | (RequestFacts & { readonly event: 'sensitive_read'; readonly subject: string | null; readonly resource: 'audit' })
   | (RequestFacts & { readonly event: 'input_validation_fail'; readonly code: ProblemCode; readonly pointers: readonly string[] })
   | (RequestFacts & { readonly event: 'malicious_extraneous'; readonly reason: string })
+  /** A page of an origin that is neither ours nor allowed; the beginning of what it says. */
+  | (RequestFacts & { readonly event: 'malicious_cors'; readonly origin: string; readonly preflight: boolean })
+  /** More to do than can be done: told once a second at most. `delay` of the event loop in ms, `heap` and `shed` (requests) in percent. */
+  | (RequestFacts & {
+      readonly event: 'abnormal_performance'
+      readonly reason: 'event_loop' | 'heap'
+      readonly delay: number
+      readonly heap: number
+      readonly shed: number
+      /** Since the last event. */
+      readonly refused: number
+    })
 
 /** Which request an event is about; both are null only for what was refused before there was a request. */
 interface RequestFacts {

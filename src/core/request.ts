@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http'
+
 import type { Permission, Role } from './access.ts'
 
 /**
@@ -27,3 +29,10 @@ export interface Principal {
 /** The session of a principal who logged in here; undefined for anybody else. */
 export const sessionIdOf = (principal: Principal | null | undefined): string | undefined =>
   principal?.credential.startsWith('session:') === true ? principal.credential.slice('session:'.length) : undefined
+
+/**
+ * Whether the 'close' of a response was before or is about to come: who begins to wait for it may wait for ever. A response over HTTP/2 is no
+ * stream and has no `destroyed`, but it has a stream.
+ */
+export const isGone = (response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean =>
+  response.destroyed || response.stream?.destroyed === true

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type ClientHttp2Session, connect, constants, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 
@@ -174,6 +176,49 @@ test('attack: whoever is gone before its slot takes none, and no work is done fo
   assert.equal(app.held.size, 0)
   await app.assertFree(1)
 })
+
+test('attack: rapid reset over HTTP/2 (CVE-2023-44487) before the slot is taken keeps none for ever', async (t) => {
+  const app = Fastify({ http2: true })
+  const closed: Promise<unknown>[] = []
+  const { promise: reset, resolve: goOn } = Promise.withResolvers<void>()
+  const refused: string[] = []
+  // As every layer does that asks a store: the client is gone when it goes on.
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.url === '/last') return
+    closed.push(once((raw as unknown as { stream: ServerHttp2Stream }).stream, 'close'))
+    await reset
+  })
+  await app.register(concurrency, {
+    limits: () => ({ perClient: 1, total: 1 }),
+    observe: () => undefined,
+    identityOf: () => 'somebody',
+    onRefused: ({ url }) => void refused.push(url),
+  })
+  app.get('/*', () => 'answered')
+  const client = connect(await app.listen({ host: '127.0.0.1', port: 0 }))
+  t.after(() => {
+    client.destroy()
+    return app.close()
+  })
+  const codes = [constants.NGHTTP2_CANCEL, constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_CANCEL]
+  for (const [i, code] of codes.entries()) {
+    const stream = client.request({ ':path': `/${i}` })
+    await eventually(5000, 'it is there', () => closed.length === i + 1)
+    stream.on('error', () => undefined).close(code)
+  }
+  await Promise.all(closed)
+  goOn()
+  await eventually(5000, 'all were let go', () => refused.length === codes.length)
+  assert.equal(await statusOf(client, '/last'), 200)
+})
+
+const statusOf = async (client: ClientHttp2Session, path: string): Promise<number | undefined> => {
+  const stream = client.request({ ':path': path })
+  const [headers] = (await once(stream, 'response')) as [{ ':status'?: number }]
+  stream.resume()
+  await once(stream, 'close')
+  return headers[':status']
+}
 
 const happening = fc.record({
   client: fc.constantFrom('x', 'y', 'z'),

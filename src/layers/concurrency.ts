@@ -5,7 +5,7 @@ import type { FastifyPluginCallback, FastifyRequest, onRequestHookHandler } from
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { wholeServer } from '../core/plugin.ts'
-import type { Client, Principal } from '../core/request.ts'
+import { type Client, isGone, type Principal } from '../core/request.ts'
 
 export interface ConcurrencyLimits {
   /** Requests of one identity in flight; the clients of one IPv6 site (/48) may have 32 times as many together. */
@@ -61,7 +61,7 @@ const createHook = ({ limits, observe, identityOf, onRefused }: ConcurrencyOptio
   return (request, reply, next) => {
     const { raw } = reply
     // Its 'close' was before: a slot would never come back, and work for nobody would be beyond the limit.
-    if (raw.destroyed) {
+    if (isGone(raw)) {
       onRefused?.(request)
       return
     }

@@ -14,6 +14,8 @@ export { authentication, type AuthenticationOptions } from './authentication/plu
 export { authorization, type AuthorizationOptions } from './authorization.ts'
 export { clientAddress, type ClientAddresses, createClientAddresses } from './client-address.ts'
 export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
+export { corsFields, type CorsOptions, corsPreflights, type PreflightOptions } from './cors/plugin.ts'
+export { CorsPolicies, corsRouteNames, type CorsRules } from './cors/policies.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,
@@ -23,6 +25,7 @@ export {
   type RouteEntry,
   teachAllMethods,
 } from './methods.ts'
+export { Overload, overload, type OverloadOptions } from './overload.ts'
 export { fieldErrors, problems, type ProblemsOptions } from './problems.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './rate-limit/memory-store.ts'
 export { createFailureLimit, type FailureLimit, type FailureLimitOptions } from './rate-limit/failure-limit.ts'
@@ -34,12 +37,24 @@ export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notati
 export { createRouteRefund, createTotalCount, type LimitOptions, routeLimits, totalLimit } from './rate-limit/plugin.ts'
 export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindow } from './rate-limit/policies.ts'
 export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
-export { createSecuredResponse, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
+export { createSecuredResponses, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'
 export { throttle, type ThrottleOptions, type ThrottlePolicy } from './throttle/plugin.ts'
+export { FailedHandshakes } from './transport/failed-handshakes.ts'
+export type { Http2Abuse } from './transport/http2-connection.ts'
+export { Http2Sessions } from './transport/http2-sessions.ts'
 export { createHostCheck } from './transport/hosts.ts'
 export { createMessageChecks } from './transport/message-checks.ts'
-export { messageChecks, type MessageChecksOptions, transport, type TransportOptions, transportOptions } from './transport/plugin.ts'
+export {
+  keepAliveMs,
+  messageChecks,
+  type MessageChecksOptions,
+  secureTransportOptions,
+  transport,
+  type TransportOptions,
+  transportOptions,
+} from './transport/plugin.ts'
 export { rawAnswer } from './transport/raw-answer.ts'
-export { Sockets, type Unparsed } from './transport/sockets.ts'
+export { type ConnectionBound, Sockets, type Unparsed } from './transport/sockets.ts'
+export { renewTicketKeys, replaceCertificate, ticketKeyMs, type TlsMaterial } from './transport/tls-context.ts'
 export { ajvOptions, maxDepth, validation } from './validation/plugin.ts'
 export { parseStrictJson, StrictJsonError } from './validation/strict-json.ts'

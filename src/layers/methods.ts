@@ -79,7 +79,7 @@ export const addMethodAnswers = (app: FastifyInstance, routes: readonly RouteEnt
       handler: () => undefined,
     })
     if (methods.includes('OPTIONS')) continue
-    // CORS is closed: no Access-Control field, so a browser takes this as a refusal of its preflight.
+    // Preflights never come here: the CORS layer answers them before anybody asks who it is.
     app.route({
       method: 'OPTIONS',
       url,

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 
 import { type Config, ConfigError } from '../config.ts'
 
-const ownFiles: ReadonlySet<string> = new Set(['filmgate.db', 'master.key', 'starter.key', 'claim.code', 'security.txt'])
+const ownFiles: ReadonlySet<string> = new Set(['filmgate.db', 'master.key', 'starter.key', 'claim.code', 'security.txt', 'dev-tls.pem'])
 
 /** For its owner alone (0700). A folder that holds other people's files is refused: closing it would lock them out. */
 export const openDataDir = ({ data, origins }: Config): string => {

@@ -14,6 +14,7 @@ import { createVoterIds } from '../credentials/voter-id.ts'
 import { createOfflineDatabase } from '../db/offline.ts'
 import {
   collectRoutes,
+  type CorsPolicies,
   createLog,
   createMemoryStore,
   type EffectiveLimits,
@@ -37,7 +38,7 @@ export interface DescribedRoute {
   readonly bodyLimitBytes: number
   /** The media type of a good answer. */
   readonly produces: string
-  /** Which origins may read it from a browser; null is none. */
+  /** Pages of which origins may read it: as configured, with commas between them; null is none. */
   readonly cors: string | null
 }
 
@@ -53,6 +54,7 @@ export const describeApp = async (config: Config): Promise<App> => {
     clock,
     log,
     observe: log.event,
+    certificates: undefined,
     limiterStore,
     protections: createProtections(config),
     originOf: (key) => config.origins.get(key) ?? 'default',
@@ -78,10 +80,10 @@ export const describeLimits = async (config: Config): Promise<LimitList> => {
 /** Every route of both listeners, in the order of the program. */
 export const describeRoutes = async (config: Config): Promise<readonly DescribedRoute[]> => {
   const { routes } = await describeApp(config)
-  const { limits } = createProtections(config)
+  const { limits, cors } = createProtections(config)
   return [
-    ...routes.map((route) => describe(config, 'api', route, limits.effective(route))),
-    ...(await opsRouteEntries(config)).map((route) => describe(config, 'ops', route, unlimited)),
+    ...routes.map((route) => describe(config, 'api', route, { limits: limits.effective(route), cors: originsOf(cors, route) })),
+    ...(await opsRouteEntries(config)).map((route) => describe(config, 'ops', route, { limits: unlimited, cors: null })),
   ]
 }
 
@@ -95,7 +97,13 @@ const opsRouteEntries = async (config: Config): Promise<readonly RouteEntry[]> =
   return routes
 }
 
-const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, limits: EffectiveLimits): DescribedRoute => ({
+interface Effective {
+  readonly limits: EffectiveLimits
+  readonly cors: string | null
+}
+
+/** The health listener has no CORS layer. */
+const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, { limits, cors }: Effective): DescribedRoute => ({
   listener,
   method: route.method,
   path: route.url,
@@ -105,9 +113,13 @@ const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, li
   limits: { anonymous: written(limits.anonymous), subject: written(limits.authenticated), total: written(limits.total) },
   bodyLimitBytes: route.bodyLimitBytes ?? config.server.bodyLimitBytes,
   produces: route.config.produces ?? 'application/json',
-  // Closed everywhere: no answer carries an Access-Control field.
-  cors: null,
+  cors,
 })
+
+const originsOf = (policies: CorsPolicies, { method, url }: RouteEntry): string | null => {
+  const origins = policies.originsFor(method, url)
+  return origins.length === 0 ? null : origins.join(', ')
+}
 
 /** What a subject shares over all routes stands beside what it has for the route. */
 const written = (quotas: readonly Quota[]): string | null =>

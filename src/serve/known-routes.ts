@@ -1,18 +1,23 @@
 import { type Config, ConfigError, entryName } from '../config.ts'
-import { limitedRouteNames, type RouteEntry } from '../layers/index.ts'
+import { corsRouteNames, limitedRouteNames, type RouteEntry } from '../layers/index.ts'
 
-/** A limit for a route that does not exist protects nothing: most likely its name is misspelt. */
-export const refuseUnknownRoutes = ({ limits, throttle, origins }: Config, routes: readonly RouteEntry[]): void => {
-  const names = limitedRouteNames(routes)
-  const mistakes = (['limits.routes', 'throttle.routes'] as const).flatMap((table) =>
-    Object.keys(table === 'limits.routes' ? limits.routes : throttle.routes)
-      .filter((name) => !names.has(name))
+type Table = Parameters<typeof entryName>[0]
+
+/** What is set for a route that does not exist protects nothing: most likely its name is misspelt. */
+export const refuseUnknownRoutes = ({ limits, throttle, cors, origins }: Config, routes: readonly RouteEntry[]): void => {
+  const limited = limitedRouteNames(routes)
+  const mistakesIn = (table: Table, entries: object, known: ReadonlySet<string>, message: string) =>
+    Object.keys(entries)
+      .filter((name) => !known.has(name))
       .map((name) => entryName(table, name))
-      .map((key) => ({
-        key,
-        message: `names no limited route; there are ${[...names].join(', ')} (HEAD shares the quota of GET)`,
-        source: origins.get(key) ?? 'filmgate.toml',
-      })),
-  )
+      .map((key) => ({ key, message, source: origins.get(key) ?? 'filmgate.toml' }))
+  const noLimited = `names no limited route; there are ${[...limited].join(', ')} (HEAD shares the quota of GET)`
+  const all = corsRouteNames(routes)
+  const noRoute = `names no route; there are ${[...all].join(', ')} (HEAD goes with GET)`
+  const mistakes = [
+    ...mistakesIn('limits.routes', limits.routes, limited, noLimited),
+    ...mistakesIn('throttle.routes', throttle.routes, limited, noLimited),
+    ...mistakesIn('cors.routes', cors.routes, all, noRoute),
+  ]
   if (mistakes.length > 0) throw new ConfigError(mistakes)
 }

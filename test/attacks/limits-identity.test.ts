@@ -18,7 +18,7 @@ describe('everything that is answered counts in total', () => {
     'a form': [{ target: '/v1/films/1', fields: { 'Content-Type': 'text/plain' }, body: 'x' }, 415],
     'a bad query': [{ target: '/v1/films/1?x' }, 400],
     'another method': [{ method: 'DELETE' }, 405],
-    'a preflight': [{ method: 'OPTIONS', fields: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'GET' } }, 204],
+    'a preflight': [{ method: 'OPTIONS', fields: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'GET' } }, 403],
     'OPTIONS *': [{ method: 'OPTIONS', target: '*' }, 204],
     'a broken escape': [{ target: '/%' }, 400],
     'a target of 5 KB': [{ target: `/${'a'.repeat(5120)}` }, 414],
@@ -130,6 +130,17 @@ describe('behind a trusted proxy', () => {
     }
     return [...clients]
   }
+
+  test('CONNECT, which never becomes a request, counts for the client, not for the proxy', async () => {
+    const server = await started
+    const { answers } = await exchange(
+      server.port,
+      'CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 198.51.100.99\r\nX-Request-Id: by-the-proxy\r\n\r\n',
+    )
+    const [answer] = answers
+    assert.equal(answer?.field('x-request-id'), 'by-the-proxy')
+    assert.equal((await assertLogged(server, answer, 'method_not_allowed'))['client'], '198.51.100.99')
+  })
 
   test('the rightmost entry that is no proxy of ours counts, whatever stands left of it', async () => {
     const clients = await areOneClient([

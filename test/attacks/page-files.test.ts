@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -25,8 +26,10 @@ const get = (target: string, fields: Ask['fields'] = {}): Promise<Answer> => ask
 const steady = (answer: Answer): string[] =>
   answer.fields.filter(([name]) => !['x-request-id', 'ratelimit', 'date'].includes(name)).map((field) => field.join())
 
-const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+const scriptDigest = createHash('sha384')
+  .update(readFileSync(join(folder, fileOf('.js'))))
+  .digest('base64')
+const policy = `default-src 'none'; script-src 'sha384-${scriptDigest}'; style-src 'self'; img-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; report-uri /csp-report`
 
 const forever = 'public, max-age=31536000, immutable'
 

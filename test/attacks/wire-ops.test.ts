@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { after, describe, test } from 'node:test'
 
 import { type Answer, type Ask, assertProblem, assertSafe, exchange, requestBytes } from '../support/attack.ts'
+import { openConnection } from '../support/connection.ts'
+import { eventually } from '../support/deadline.ts'
 import { createRestartingServer, isAlive } from '../support/restarting.ts'
 
 const servers = createRestartingServer()
@@ -45,6 +49,26 @@ describe('the ops listener refuses like the public one', () => {
       'GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n',
     )
     assert.ok([200, 400].includes(answer.status))
+  })
+
+  test('a neighbour who holds every connection that he gets does not hide the health from the others', async () => {
+    const server = await servers.current()
+    const port = Number(new URL(server.opsUrl).port)
+    const held = await Promise.all(Array.from({ length: 100 }, () => openConnection(port)))
+    for (const connection of held) connection.send('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const answers = await Promise.allSettled(held.map((connection) => connection.answer()))
+    const taken = answers.filter(({ status }) => status === 'fulfilled').length
+    assert.ok(taken >= 1 && taken <= 16, `${taken} of the 64 connections are one client's`)
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.9' })
+    socket.end(requestBytes({ target: '/livez', fields: { Connection: 'close' } }))
+    assert.match(await text(socket), /^HTTP\/1\.1 200 /)
+    for (const connection of held) connection[Symbol.dispose]()
+    await server.logged(({ event, policy }) => event === 'excess_rate_limit_exceeded' && policy === 'connections')
+    await eventually(
+      5000,
+      'their places are free again',
+      async () => (await exchange(port, requestBytes({ target: '/livez' }))).answers.length === 1,
+    )
   })
 
   for (const target of ['/livez', '/readyz']) {

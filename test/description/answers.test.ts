@@ -85,13 +85,13 @@ const calls: Calls = {
   ...accountCalls({ server, admin: () => admin, newcomer, adminKey }),
 }
 
-/** What every operation refuses, whatever it does. */
-const refusals: readonly (readonly [status: number, request: Ask])[] = [
+/** What every operation refuses, whatever it does; `type` is what it reads. */
+const refusals = (type: string): readonly (readonly [status: number, request: Ask])[] => [
   [400, { fields: { Host: ['localhost', 'localhost'] } }],
   [400, { target: '?unknown=1' }],
   [401, { fields: { Authorization: 'Bearer x' } }],
   [406, { fields: { Accept: 'image/png' } }],
-  [413, { fields: { ...json, 'Content-Length': '99999' } }],
+  [413, { fields: { 'Content-Type': type, 'Content-Length': '99999' } }],
   [414, { target: `?${'x'.repeat(5000)}` }],
   [415, { fields: { 'Content-Type': 'text/plain' }, body: 'x' }],
   [417, { fields: { Expect: 'a miracle' } }],
@@ -112,6 +112,9 @@ const elsewhere: Readonly<Record<string, readonly number[]>> = {
   'DELETE /v1/users/:id': [409],
 }
 const broken = [500, 503]
+
+const bodyTypeOf = (name: string): string =>
+  Object.keys(operationsOf(document).get(name)?.requestBody?.content ?? {})[0] ?? 'application/json'
 
 /** With valid credentials where they are needed, so that what comes after them is reached. */
 const send = async (name: string, request: Ask): Promise<Answer> => {
@@ -143,7 +146,7 @@ describe('what is answered is what is described', () => {
     test(name, async () => {
       // Logins that were fresh a while ago are not any more.
       admin = await logIn(server, { username: 'ada', password: goodPassword })
-      for (const [status, request] of [...(calls[name] ?? []), ...refusals]) await check(name, status, request)
+      for (const [status, request] of [...(calls[name] ?? []), ...refusals(bodyTypeOf(name))]) await check(name, status, request)
     })
   }
 

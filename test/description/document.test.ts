@@ -72,7 +72,7 @@ describe('the document', () => {
           examples++
         }
       }
-      if (operation.requestBody) assert.ok(operation.requestBody.content['application/json']?.example, operation.operationId)
+      for (const { example } of Object.values(operation.requestBody?.content ?? {})) assert.ok(example, operation.operationId)
     }
     assert.ok(examples > 50)
   })

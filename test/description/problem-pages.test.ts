@@ -35,7 +35,7 @@ describe('every problem code has a page', () => {
       const hash = createHash('sha256').update(style).digest('base64')
       assert.equal(
         answer.field('content-security-policy'),
-        `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+        `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; report-uri /csp-report`,
       )
     })
   }

@@ -161,7 +161,12 @@ describeUnless(servicesMissing('chromium'), 'any call', () => {
     const copied = async (): Promise<string> => {
       await button(page, 'Copy as curl').click()
       await page.getByText('Copied.').waitFor()
-      return String(await page.evaluate('navigator.clipboard.readText()'))
+      // The page itself may write to the clipboard, and not read what others left there.
+      const other = await page.context().newPage()
+      await other.goto(`${server.url}/v1/films/1`)
+      const text = String(await other.evaluate('navigator.clipboard.readText()'))
+      await other.close()
+      return text
     }
     for (const [method, path] of [
       ['GET', `/v1/films/2`],

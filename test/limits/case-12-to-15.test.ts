@@ -21,6 +21,8 @@ const assertOneClient = async (asking: readonly (() => Promise<Answer>)[]): Prom
   }
 }
 
+const cors = '[cors]\norigins = ["https://app.example"]\n'
+
 const preflight = (to: TestServer, from: string): Promise<Answer> => {
   const fields = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'if-match' }
   return ask(to, { method: 'OPTIONS', target: limited, from, fields })
@@ -35,7 +37,7 @@ for (const place of limitPlaces) {
     let server: TestServer
     before(async () => {
       at = await place.open()
-      server = await at.start({ toml: onlyLimit(`${limit} per hour`), env })
+      server = await at.start({ toml: onlyLimit(`${limit} per hour`) + cors, env })
     })
     after(() => at[Symbol.asyncDispose]())
 
@@ -158,11 +160,31 @@ for (const place of limitPlaces) {
       assert.equal((await preflight(server, from)).status, 204)
     })
 
-    // Missing until there is a CORS layer (step 7 of the request path): that the 204 allows the origin, method and fields it was asked for;
-    // and that a 429, to a preflight and to what follows it, carries Access-Control-Allow-Origin and exposes RateLimit, RateLimit-Policy and
-    // Retry-After, without which a page in a browser cannot tell that it was too fast.
+    test('case 15: a 429 can be read by the page that was too fast, whether its preflight or what follows was refused', async () => {
+      const narrow = await at.start({ toml: onlyLimit('1 per hour', '4 per hour') + cors })
+      const from = '127.0.46.4'
+      const send = (): Promise<Answer> =>
+        ask(narrow, { target: limited, from, fields: { Origin: 'https://app.example', 'If-Match': '"x"' } })
+      const allowed = await preflight(narrow, from)
+      assert.deepEqual(
+        ['origin', 'methods', 'headers'].map((name) => allowed.field(`access-control-allow-${name}`)),
+        ['https://app.example', 'GET, HEAD, OPTIONS', 'authorization, content-type, if-match, if-none-match, idempotency-key'],
+      )
+      const [good, overRoute] = [await send(), await send()]
+      assert.deepEqual([allowed.status, good.status, overRoute.status, (await preflight(narrow, from)).status], [204, 200, 429, 204])
+      for (const answer of [overRoute, await send(), await preflight(narrow, from)]) {
+        assert.equal(answer.status, 429)
+        assert.equal(answer.field('access-control-allow-origin'), 'https://app.example')
+        const exposed = (answer.field('access-control-expose-headers') ?? '').split(', ')
+        for (const name of ['RateLimit', 'RateLimit-Policy', 'Retry-After']) {
+          assert.ok(exposed.includes(name), name)
+          assert.ok(answer.field(name.toLowerCase()) !== undefined, name)
+        }
+      }
+    })
+
     test('case 15: preflights are not unlimited: they count in total', async () => {
-      const narrow = await at.start({ toml: onlyLimit('100 per hour', '10 per hour') })
+      const narrow = await at.start({ toml: onlyLimit('100 per hour', '10 per hour') + cors })
       const from = '127.0.46.2'
       const answers: Answer[] = []
       for (let i = 0; i < 12; i++) answers.push(await preflight(narrow, from))

@@ -9,7 +9,7 @@ import { createSessionStatements } from '../../src/api/accounts/sessions/session
 import { createAuditTrail } from '../../src/api/audit/trail.ts'
 import { createFilmRepository } from '../../src/api/films/repository.ts'
 import { createVoteRepository } from '../../src/api/votes/repository.ts'
-import { buildApp, buildOpsApp } from '../../src/app.ts'
+import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { Permission, Role } from '../../src/core/access.ts'
 import { systemClock as clock } from '../../src/core/clock.ts'
@@ -22,6 +22,7 @@ import type { Outcome } from '../../src/db/unit.ts'
 import { createLog, createMemoryStore } from '../../src/layers/index.ts'
 import { openAccounts } from '../../src/serve/accounts.ts'
 import { createProtections } from '../../src/serve/protections.ts'
+import { buildOpsApp } from '../../src/side-apps.ts'
 
 const plenty = '100000000 per day'
 
@@ -54,6 +55,7 @@ export const openAccessApp = async (given?: Database) => {
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
   const app = await buildApp({
     ...shared,
+    certificates: undefined,
     accounts: accounts.routes,
     credentials: accounts.credentials,
     protections: createProtections(config),
@@ -96,7 +98,14 @@ const configOf = (folder: string) => {
     'POST /add_film',
     ...['claim', 'register', 'login', 'refresh', 'logout', 'mfa'].map((name) => `POST /v1/auth/${name}`),
   ]
-  const raised = [...names, 'POST /v1/auth/passkey/options', 'POST /v1/auth/passkey/verify', 'PATCH /v1/me', 'POST /v1/keys']
+  const raised = [
+    ...names,
+    'POST /v1/auth/passkey/options',
+    'POST /v1/auth/passkey/verify',
+    'PATCH /v1/me',
+    'POST /v1/keys',
+    'POST /csp-report',
+  ]
   const routes = Object.fromEntries(raised.map((name) => [name, { only: plenty }]))
   return { ...loaded, limits: { ...loaded.limits, routes } }
 }

@@ -39,7 +39,7 @@ export const assertFits = (document: ApiDescription, schema: object, value: unkn
 
 /** On every answer whatever it is: framing, and the security fields that `assertSafe` knows. */
 const undescribed =
-  /^(content-(type|length|security-policy)|date|connection|keep-alive|x-content-type-options|referrer-policy|permissions-policy|cross-origin-\w+-policy|x-frame-options)$/
+  /^(content-(type|length|security-policy)|date|connection|keep-alive|x-content-type-options|referrer-policy|permissions-policy|cross-origin-\w+-policy|x-frame-options|reporting-endpoints)$/
 
 /** Its status, its fields and its body are what the document says of that operation. */
 export const assertDescribed = (document: ApiDescription, name: string, answer: Answer): void => {

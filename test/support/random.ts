@@ -12,6 +12,10 @@ export interface Random {
 export const seededRandom = (t: TestContext): Random => {
   const seed = Number(process.env['FILMGATE_TEST_SEED'] ?? randomInt(2 ** 32))
   t.diagnostic(`FILMGATE_TEST_SEED=${seed}`)
+  return randomOf(seed)
+}
+
+export const randomOf = (seed: number): Random => {
   const next = mulberry32(seed)
   return { below: (bound) => Math.floor(next() * bound), often: (chance) => next() < chance }
 }

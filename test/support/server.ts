@@ -18,6 +18,7 @@ total = "100000000 per day"
 "POST /v1/auth/login" = { only = "100000000 per day" }
 "POST /v1/auth/refresh" = { only = "100000000 per day" }
 "POST /v1/auth/logout" = { only = "100000000 per day" }
+"POST /csp-report" = { only = "100000000 per day" }
 `
 
 /** As many at once as a load of a test brings. */

@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path'
 import { describe, test } from 'node:test'
 
 /** Programs of the machine that some tests need beside Node; `scripts/services` installs them. */
-export type Service = 'postgres' | 'chromium' | 'openssl' | 'redis' | 'faketime'
+export type Service = 'postgres' | 'chromium' | 'openssl' | 'redis' | 'faketime' | 'proxies'
 
 const isProgram = (path: string): boolean => {
   try {
@@ -41,6 +41,10 @@ export const redisPrograms = (): { readonly server: string; readonly cli: string
   return server === undefined || cli === undefined ? undefined : { server, cli }
 }
 
+/** Debian keeps the daemons where only root's PATH leads. */
+export const proxyProgram = (name: 'caddy' | 'nginx' | 'haproxy'): string | undefined =>
+  onPath(name) ?? [`/usr/sbin/${name}`, `/usr/local/sbin/${name}`].find(isProgram)
+
 /** The library that gives a program another wall clock, in the build for programs with threads; Debian keeps it in a folder of the machine's kind. */
 export const faketimeLibrary = (): string | undefined =>
   ['/usr/lib/*/faketime', '/usr/lib/faketime', '/usr/local/lib/faketime'].flatMap((folder) => globSync(`${folder}/libfaketimeMT.so.1`))[0]
@@ -51,6 +55,7 @@ const find: Readonly<Record<Service, () => string | undefined>> = {
   openssl: () => onPath('openssl'),
   redis: () => redisPrograms()?.server,
   faketime: faketimeLibrary,
+  proxies: () => ((['caddy', 'nginx', 'haproxy'] as const).every((name) => proxyProgram(name) !== undefined) ? 'all' : undefined),
 }
 
 /**

@@ -42,6 +42,16 @@ export const siteCalls = (key: string): Calls => ({
     [200, { fields: { Authorization: key } }],
     [304, { fields: { 'If-None-Match': '*' } }],
   ],
+  'GET /docs': [
+    [200, {}],
+    [200, { fields: { Authorization: key } }],
+    [304, { fields: { 'If-None-Match': '*' } }],
+  ],
+  'POST /csp-report': [
+    [204, { fields: { 'Content-Type': 'application/csp-report' }, body: '{"csp-report":{"document-uri":"http://localhost/"}}' }],
+    [204, { fields: { 'Content-Type': 'application/reports+json' }, body: '[{"type":"deprecation","body":{}}]' }],
+    [400, { fields: { 'Content-Type': 'application/reports+json' }, body: '[]' }],
+  ],
   'GET /.well-known/jwks.json': [
     [200, {}],
     [304, { fields: { 'If-None-Match': '*' } }],

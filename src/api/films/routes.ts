@@ -17,6 +17,8 @@ export interface FilmRoutesOptions {
   readonly anonymousVotes: boolean
   /** `server.public_url`, or empty: the origin of our own pages where a proxy stands in front. */
   readonly publicOrigin: string
+  /** Whether the operator named the origin as one whose pages may call. */
+  readonly isAllowedOrigin: (origin: string) => boolean
 }
 
 const noFilms = new Problem('not_found', { detail: 'There are no films yet.' })
@@ -86,12 +88,12 @@ const withReceipts = (film: Film, receipts: readonly VoteReceipt[]): RandomFilm 
 
 /** Records what was asked for and tells of each vote whether it counts. HEAD is safe (RFC 9110 section 9.2.1): it never votes. */
 const createCastVotes =
-  ({ films, votes, voterId, anonymousVotes, publicOrigin }: FilmRoutesOptions) =>
+  ({ films, votes, voterId, anonymousVotes, publicOrigin, isAllowedOrigin }: FilmRoutesOptions) =>
   async (request: FastifyRequest, asked: readonly Vote[]): Promise<VoteReceipt[]> => {
     if (asked.length === 0) return []
     if (asked.length === 2 && asked[0]?.filmId === asked[1]?.filmId) throw bothWays
     if (request.principal === null && !anonymousVotes) throw needsPrincipal
-    const counts = request.method !== 'HEAD' && isDeliberate(request.headers, publicOrigin)
+    const counts = request.method !== 'HEAD' && isDeliberate(request, { publicOrigin, isAllowedOrigin })
     const voter = voterId({ subject: request.principal?.subject ?? null, clientPrefix: request.client.prefix })
     const recorded = counts ? await votes.record(voter, asked) : []
     return asked.map(({ filmId, value }, i) => {

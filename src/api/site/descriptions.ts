@@ -16,6 +16,23 @@ export const describeSelf = {
   answers: cacheable,
 } as const satisfies RouteDescription
 
+export const describeDocs = {
+  operationId: 'docs',
+  summary: 'The description for people',
+  description: 'The same as a page to read: every call with its parameters, limits, answers and a line for curl. It needs no script.',
+  tags,
+  answers: cacheable,
+} as const satisfies RouteDescription
+
+export const describeCspReport = {
+  operationId: 'cspReport',
+  summary: 'Report what a page was kept from',
+  description:
+    'Where browsers send what the content security policy of a page of this server made them refuse. Each violation becomes a line of the log: the path of the page, the directive, and the origin of what was refused. Reports of other pages are ignored.',
+  tags,
+  answers: { 204: { description: 'Received.' } },
+} as const satisfies RouteDescription
+
 export const describeProblemPage = {
   operationId: 'problemPage',
   summary: 'What a problem means',

@@ -28,6 +28,8 @@ const about = `Films at random, one at a time, and the votes of those who see th
 
 **Methods.** HEAD is answered wherever GET is, with the same fields and no body. OPTIONS lists the methods of an address; any other method is 405 with \`Allow\`.
 
+**Pages of other origins** may call from a browser where the operator of the server named them (CORS). A preflight is answered without credentials and counts in no quota but the one over everything; one that is refused says why. What such a page may read beside the body: \`RateLimit\`, \`RateLimit-Policy\`, \`Retry-After\`, \`Location\`, \`ETag\`, \`Link\`, \`X-Request-Id\`, \`WWW-Authenticate\`.
+
 **Bodies** are JSON in UTF-8 and nothing else. What is not described here is refused: unknown members, unknown parameters, repeated ones.`
 
 const tagTexts: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 import { type Permission } from '../../core/access.ts'
 import type { EffectiveLimits, Quota, RouteEntry } from '../../layers/index.ts'
-import type { Media, Operation, Parameter, RateLimit, RateLimits, Reference, Response, Schema } from './document.ts'
+import type { Content, Media, Operation, Parameter, RateLimit, RateLimits, Reference, Response, Schema } from './document.ts'
 import { everyAnswer } from './header-fields.ts'
 import { headersOf, type Nature, refusal, refusalName, refusalsOf } from './refusals.ts'
 import { publicSchema, reference } from './schemas.ts'
@@ -30,7 +30,7 @@ export const operationOf = (route: RouteEntry, options: OperationOptions): Opera
     description: fullDescription(description, route),
     tags,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': mediaOf(body) } } }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(route) } }),
     responses: { ...goodAnswers(route), ...refusals(route, options) },
     security: securityOf(route, options),
     'x-rate-limit': rateLimits(options.limitsOf(route)),
@@ -49,10 +49,15 @@ const parametersIn = (place: 'path' | 'query', given: unknown): Parameter[] => {
 }
 
 /** The example stands beside the schema, too, because many tools look for it only there. */
-const mediaOf = (schema: unknown): Media => {
-  const [example] = (schema as { examples?: readonly unknown[] }).examples ?? []
+const mediaOf = (schema: unknown, place = 0): Media => {
+  const { examples = [] } = schema as { examples?: readonly unknown[] }
+  const example = examples[place] ?? examples[0]
   return { schema: publicSchema(schema), ...(example === undefined ? {} : { example }) }
 }
+
+/** Where a route reads several types its examples are of them in their order. */
+const bodyContent = ({ schema, config }: RouteEntry): Content =>
+  Object.fromEntries((config.consumes ?? ['application/json']).map((type, i) => [type, mediaOf(schema.body, i)]))
 
 const goodAnswers = (route: RouteEntry): Readonly<Record<string, Response>> =>
   Object.fromEntries(

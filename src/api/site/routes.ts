@@ -4,16 +4,22 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 
 import { Problem, type ProblemCode, problemKinds } from '../../core/errors.ts'
 import { NoQuery } from '../films/schema.ts'
-import { describeProblemPage, describeSecurityTxt, describeSelf } from './descriptions.ts'
 import type { Limits } from '../../layers/index.ts'
+import { cspReportRoute, type CspReportOptions } from './csp-report.ts'
+import { describeDocs, describeProblemPage, describeSecurityTxt, describeSelf } from './descriptions.ts'
+import { docsPage, docsPageRules } from './docs/page.ts'
 import type { ApiDescription } from './document.ts'
-import { createFixedAnswer } from './fixed-answer.ts'
+import { createFixedAnswer, type FixedAnswer } from './fixed-answer.ts'
 import { describeApi, type DescriptionOptions } from './openapi.ts'
-import { pagePolicy, problemPage } from './problem-pages.ts'
+import { type Delivery, pageFields } from './page-fields.ts'
+import { problemPage, problemPageRules } from './problem-pages.ts'
 import { readSecurityTxt } from './security-txt.ts'
 
-export interface SiteRoutesOptions extends Omit<DescriptionOptions, 'limitsOf'> {
+export interface SiteRoutesOptions extends Omit<DescriptionOptions, 'limitsOf'>, CspReportOptions {
   readonly limits: Limits
+  readonly delivery: Delivery
+  /** Where the server is for those who copy a line from /docs. */
+  readonly address: string
   /** Where the operator may lay a security.txt. */
   readonly dataDir: string
   readonly epochMs: () => number
@@ -39,29 +45,41 @@ const config = { access: 'public', limits: 'none' } as const
  * other routes are there; returns the description under the limits of now.
  */
 export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions): (() => ApiDescription) => {
-  problemRoutes(server)
+  problemRoutes(server, options)
   securityTxtRoute(server, options)
+  cspReportRoute(server, options)
   const schema = { ...describeSelf, querystring: NoQuery, response: { 200: AnyDescription } }
   server.get('/openapi.json', { schema, config }, (request, reply) => current().answer(request, reply))
+  server.get(
+    '/docs',
+    { schema: { ...describeDocs, querystring: NoQuery }, config: { ...config, produces: 'text/html' } },
+    (request, reply) => current().docs()(request, reply),
+  )
   const current = createDescription(options)
   return () => current().description
 }
 
-/** Made anew when the limits were reloaded, for they are part of it. */
+/** Made anew when the limits were reloaded, for they are part of it; the page not before somebody reads it. */
 const createDescription = ({ limits, ...options }: SiteRoutesOptions) => {
+  const cacheControl = 'public, max-age=300'
+  const headers = pageFields(docsPageRules, options.delivery)
   const fresh = () => {
     const description = describeApi({ ...options, limitsOf: (route) => limits.effective(route) })
-    const body = JSON.stringify(description)
-    const answer = createFixedAnswer({ body, type: 'application/json; charset=utf-8', cacheControl: 'public, max-age=300' })
-    return { version: limits.version, description, answer }
+    const answer = createFixedAnswer({ body: JSON.stringify(description), type: 'application/json; charset=utf-8', cacheControl })
+    let docs: FixedAnswer | undefined
+    const makeDocs = () => {
+      const body = docsPage(description, options.address)
+      return createFixedAnswer({ body, type: 'text/html; charset=utf-8', cacheControl, headers })
+    }
+    return { version: limits.version, description, answer, docs: () => (docs ??= makeDocs()) }
   }
   let known = fresh()
   return () => (known.version === limits.version ? known : (known = fresh()))
 }
 
-const problemRoutes = (server: FastifyInstance): void => {
+const problemRoutes = (server: FastifyInstance, { delivery }: SiteRoutesOptions): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
-  const headers = { 'content-security-policy': pagePolicy }
+  const headers = pageFields(problemPageRules, delivery)
   const pages = new Map(
     (Object.keys(problemKinds) as ProblemCode[]).map((code) => [
       code as string,

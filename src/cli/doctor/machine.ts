@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { Config } from '../../config.ts'
+import { shareConnections } from '../../serve/open-files.ts'
 import { fail, type Finding, ok, warn } from './finding.ts'
 
 /** What `engines` of the package asks for. */
@@ -23,6 +24,14 @@ export const checkUser = (): Finding =>
         'run filmgate as a user of its own: useradd --system filmgate, and chown its data folder',
       )
     : ok('user', 'not root')
+
+/** Each connection is an open file. A service may have another limit than this shell; its own start tells. */
+export const checkFiles = (config: Config): Finding => {
+  const { api, warning } = shareConnections(config)
+  return warning === undefined
+    ? ok('open files', `enough for ${api} connections`)
+    : warn('open files', warning, 'raise LimitNOFILE of the service or ulimit -n, or lower server.max_connections')
+}
 
 /** Before this program was made no clock can be right. */
 const madeMs = Date.UTC(2026, 0, 1)

@@ -53,6 +53,8 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   sensitive_read: 'info',
   input_validation_fail: 'warn',
   malicious_extraneous: 'warn',
+  abnormal_performance: 'warn',
+  malicious_cors: 'warn',
 }
 
 export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {

@@ -82,7 +82,8 @@ const finish = (request: FastifyRequest, reply: FastifyReply, { clock, outcome }
     client,
     principal,
     userAgent: headers['user-agent'] ?? null,
-    verdict: raw.writableFinished ? verdict : 'aborted',
+    // A stream of HTTP/2 that its client resets without an error is finished, with no answer.
+    verdict: raw.writableFinished && raw.headersSent ? verdict : 'aborted',
     error,
   }
 }

@@ -3,7 +3,7 @@ import type { FastifyPluginCallback, FastifyRequest, onRequestHookHandler, Route
 import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
-import type { Client, Principal } from '../../core/request.ts'
+import { type Client, isGone, type Principal } from '../../core/request.ts'
 import { Gate, type GateOptions, type Pace, type PacedIdentity, type Refusal } from './gate.ts'
 
 /** Requests beyond the pace wait for their turn instead of being refused. */
@@ -59,7 +59,7 @@ const createHook = (name: string, gate: Gate, options: ThrottleOptions): onReque
     }
     const { raw } = reply
     // Who is gone already has no turn: nobody is there to be answered.
-    if (raw.destroyed) {
+    if (isGone(raw)) {
       onRefused(request)
       return
     }

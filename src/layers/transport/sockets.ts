@@ -2,13 +2,15 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import { Problem } from '../../core/errors.ts'
+import { connectRefused } from './message-checks.ts'
+import { SlowReaders } from './slow-readers.ts'
 
 /** A request that never became one for the hooks. */
 export interface Unparsed {
   readonly problem: Problem
   readonly socket: Socket
-  readonly method: string | null
-  readonly target: string | null
+  /** Where the parser came as far as that. */
+  readonly request: IncomingMessage | undefined
 }
 
 export interface SocketsOptions {
@@ -18,17 +20,33 @@ export interface SocketsOptions {
   readonly maxConnectionsPerClient: number
   readonly clientPrefixOf: (socket: Socket) => string
   readonly isTrusted: (socket: Socket) => boolean
-  /** A connection was closed because there were too many: of one client, or of all. */
-  readonly onTooMany: (socket: Socket | undefined) => void
+  /** A connection was closed because of a bound; without a socket where it was closed by Node before we saw it. */
+  readonly onTooMany: (socket: Socket | undefined, violated: ConnectionBound) => void
+  /** How long an answer may be taken at less than 1 KiB/s, on average; default 30 s. */
+  readonly slowReadMs?: number
 }
 
+/** Connections in all, those of one client, its TLS handshakes that fail, requests sent ahead on one, and how fast answers are taken. */
+export type ConnectionBound = 'max_connections' | 'max_connections_per_client' | 'max_failed_handshakes' | 'max_pipelined' | 'min_read_rate'
+
+/** A seventh of what a modem of 56 kbit/s takes. */
+const leastBytesPerSecond = 1024
+
+/**
+ * Requests of one connection that wait for the answers before them. Node stops reading behind 16 KiB of answers, but only after what it has
+ * read already, which may be two thousand requests; no client sends so many ahead, and one that pipelines must expect the end of the
+ * connection (RFC 9112 section 9.3.2).
+ */
+const mostPipelined = 128
+
 const parserProblem = (code: string | undefined): Problem => {
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return new Problem('payload_too_large', { detail: 'Send chunks without extensions.' })
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large', { detail: 'Send fewer or smaller header fields.' })
+  // Over TLS Node hands its parser what came in behind the requests at which it stopped reading.
+  if (code === 'HPE_PAUSED') return new Problem('bad_request', { detail: 'Read the answers before you send more requests.' })
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', { detail: 'Send the whole request in time.' })
   return new Problem('bad_request', { detail: 'The request is not valid HTTP/1.1.' })
 }
-
-const connectRefused = new Problem('method_not_allowed', { detail: 'This is no proxy.', headers: { allow: 'GET, HEAD, POST, OPTIONS' } })
 
 /** What happens on connections outside of any route: parser errors, CONNECT, Expect, and how many connections there may be. */
 export class Sockets {
@@ -37,28 +55,39 @@ export class Sockets {
   readonly #answers = new WeakMap<Socket, ServerResponse>()
   /** Why the body of a request will never be complete. */
   readonly #bodyFaults = new WeakMap<IncomingMessage, Problem>()
+  /** How many wait for answers before them, of connections on which any ever did. */
+  readonly #pipelined = new WeakMap<Socket, number>()
+  readonly #slowReaders: SlowReaders
 
   constructor(options: SocketsOptions) {
     this.#options = options
+    this.#slowReaders = new SlowReaders({
+      monotonicMs: () => performance.now(),
+      windowMs: options.slowReadMs ?? 30_000,
+      leastBytesPerSecond,
+      cut: (socket) => this.#cut(socket, 'min_read_rate'),
+    })
   }
 
   attach(server: Server, route: (request: IncomingMessage, response: ServerResponse) => void): void {
     server.maxConnections = this.#options.maxConnections
     limitPerClient(server, this.#options)
-    server.on('drop', () => this.#options.onTooMany(undefined))
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#answers.set(request.socket, response))
+    this.#slowReaders.watch(server)
+    server.on('drop', () => this.#options.onTooMany(undefined, 'max_connections'))
+    // In front of the routing, which may answer at once.
+    server.prependListener('request', this.#note)
     const routeWaiting = (request: IncomingMessage, response: ServerResponse): void => {
-      this.#answers.set(request.socket, response)
+      this.#note(request, response)
       route(request, response)
     }
     // Routed like all others; the hooks refuse what is not 100-continue, and preParsing sends the 100 when the body is wanted.
     server.on('checkContinue', routeWaiting)
     server.on('checkExpectation', routeWaiting)
-    server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    server.on('connect', (request: IncomingMessage, socket: Socket | ServerResponse) => {
+      // Over HTTP/2 it is a request like any other, and the hooks refuse it.
+      if (!('remoteAddress' in socket)) return route(request, socket)
       socket.on('error', () => undefined)
-      this.#inTurn(socket, () =>
-        this.#refuse({ problem: connectRefused, socket, method: request.method ?? null, target: request.url ?? null }),
-      )
+      this.#inTurn(socket, () => this.#refuse({ problem: connectRefused, socket, request }))
     })
   }
 
@@ -73,7 +102,28 @@ export class Sockets {
     const problem = parserProblem(error.code)
     const current = this.#answers.get(socket)
     if (current !== undefined && !current.req.complete) this.#breakBody(socket, current, problem)
-    else this.#inTurn(socket, () => this.#refuse({ problem, socket, method: null, target: null }))
+    else this.#inTurn(socket, () => this.#refuse({ problem, socket, request: undefined }))
+  }
+
+  readonly #note = (request: IncomingMessage, response: ServerResponse): void => {
+    // HTTP/2 has streams, and no order among its answers.
+    if (request.httpVersionMajor !== 1) return
+    const { socket } = request
+    this.#answers.set(socket, response)
+    // Node's parser stops behind a wish for another protocol, and drops what came with it: behind a proxy the next answers would go to others.
+    if (request.headers.upgrade !== undefined && request.httpVersionMajor === 1) response.shouldKeepAlive = false
+    // Node gives a response its socket when those before it are through.
+    if (response.socket !== null) return
+    const waiting = (this.#pipelined.get(socket) ?? 0) + 1
+    this.#pipelined.set(socket, waiting)
+    response.once('close', () => this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1))
+    if (waiting === mostPipelined + 1) this.#cut(socket, 'max_pipelined')
+  }
+
+  /** What is pending there is aborted, and each request logged so. */
+  #cut(socket: Socket, violated: ConnectionBound): void {
+    this.#options.onTooMany(socket, violated)
+    socket.destroy()
   }
 
   bodyFault(request: IncomingMessage): Problem | undefined {
@@ -85,11 +135,15 @@ export class Sockets {
    * logged once: at once where the body is being read, else when somebody is about to read it. Either way the connection ends with it.
    */
   #breakBody(socket: Socket, current: ServerResponse, problem: Problem): void {
-    const request = current.req
     current.shouldKeepAlive = false
-    this.#bodyFaults.set(request, problem)
     this.#inTurn(socket, () => socket.destroySoon())
-    if (!current.headersSent && request.listenerCount('error') > 0) request.emit('error', problem)
+    this.failBody(current.req, problem, current.headersSent)
+  }
+
+  /** The body of a request will never be whole. */
+  failBody(request: IncomingMessage, problem: Problem, isAnswered = false): void {
+    this.#bodyFaults.set(request, problem)
+    if (!isAnswered && request.listenerCount('error') > 0) request.emit('error', problem)
   }
 
   /** Answers keep the order of requests (RFC 9112 section 9.3.2): what comes behind a pending one waits for it. */
@@ -103,10 +157,13 @@ export class Sockets {
     const { socket } = unparsed
     // Nobody else listens any more; a reset while we write would end the process.
     socket.on('error', () => undefined)
-    const answer = this.#options.refuse(unparsed)
+    // Behind an answer that ended the connection (RFC 9112 section 9.6) nothing is a request any more.
+    if (!socket.writable) {
+      socket.destroy()
+      return
+    }
     // destroySoon: whoever keeps sending must not keep the connection half open.
-    if (socket.writable) socket.end(answer, () => socket.destroySoon())
-    else socket.destroy()
+    socket.end(this.#options.refuse(unparsed), () => socket.destroySoon())
   }
 }
 
@@ -118,7 +175,7 @@ const limitPerClient = (server: Server, { maxConnectionsPerClient, clientPrefixO
     const prefix = clientPrefixOf(socket)
     const count = (counts.get(prefix) ?? 0) + 1
     if (count > maxConnectionsPerClient) {
-      onTooMany(socket)
+      onTooMany(socket, 'max_connections_per_client')
       socket.destroy()
       return
     }

@@ -22,6 +22,8 @@ const brokenEscape = new Problem('bad_request', { detail: 'The target has a brok
  */
 export const originTarget = (request: IncomingMessage): string => {
   const target = request.url ?? ''
+  // A line without a version may begin with it. No list of methods has it, so that the framework would answer by itself, with a 500 that no hook sees.
+  if (request.method === 'PRI') request.method = 'GET'
   // The asterisk form speaks of the server as a whole, to OPTIONS alone (RFC 9112 section 3.2.4); the router would take it for "/".
   if (target === '*') return request.method === 'OPTIONS' ? '/' : noTarget
   if (target.includes('#')) return fault(request, fragment)

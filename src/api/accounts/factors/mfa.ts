@@ -117,7 +117,7 @@ const proveRecoveryCode = ({ factors }: FactorContext, request: FastifyRequest, 
 
 const provePending = (context: FactorContext, request: FastifyRequest, pending: PendingLogin, credential: Assertion): Attempt => {
   const { challenge } = pending
-  const party = relyingPartyOf(context.parts.publicOrigin, request.headers.host)
+  const party = relyingPartyOf(context.parts.publicOrigin, request)
   if (challenge === null) return { prove: () => Promise.resolve({ ok: false, reason: 'no passkey was asked for' }) }
   return {
     challenge,

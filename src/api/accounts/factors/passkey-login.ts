@@ -45,7 +45,7 @@ export const passkeyLoginRoutes = (server: FastifyInstance, context: FactorConte
       config: { access: 'public', limits },
     },
     async (request) => {
-      const { id: rpId } = relyingPartyOf(parts.publicOrigin, request.headers.host)
+      const { id: rpId } = relyingPartyOf(parts.publicOrigin, request)
       const { mfa_token: token } = request.body
       const asked = token === undefined ? fromAnybody(challengeKey, parts.epochMs()) : await askPending(token)
       return { ...asked, rpId, timeout: challengeLifetimeMs, userVerification: 'required' as const }
@@ -106,7 +106,7 @@ type Done = { readonly ok: true; readonly answer: TokenAnswer } | { readonly ok:
 const createLogIn = (context: FactorContext) => {
   const { parts, passkeys, challengeKey } = context
   return async ({ request, reply, credential, browser, stored, account }: PasskeyTry): Promise<Done> => {
-    const party = relyingPartyOf(parts.publicOrigin, request.headers.host)
+    const party = relyingPartyOf(parts.publicOrigin, request)
     if (stored === undefined || account === undefined) return { ok: false, reason: 'unknown passkey' }
     if (account.disabledAt !== null) return { ok: false, reason: 'disabled account' }
     // Section 7.2, step 6: nobody said who it is, so the authenticator must.

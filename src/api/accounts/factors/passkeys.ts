@@ -85,7 +85,7 @@ const createOptions =
   ({ parts, passkeys, challengeKey }: FactorContext) =>
   async (request: FastifyRequest, owner: Owner): Promise<CreationOptions> => {
     const { id, username } = owner.account
-    const party = relyingPartyOf(parts.publicOrigin, request.headers.host)
+    const party = relyingPartyOf(parts.publicOrigin, request)
     if (owner.state.passkeys >= maxPasskeys) throw tooMany
     return {
       challenge: createChallenge(challengeKey, purposeOf(owner), parts.epochMs()),
@@ -146,7 +146,7 @@ interface Verified {
 const createVerify =
   ({ parts, challengeKey }: FactorContext) =>
   async (request: FastifyRequest, owner: Owner, credential: Attestation): Promise<Verified> => {
-    const party = relyingPartyOf(parts.publicOrigin, request.headers.host)
+    const party = relyingPartyOf(parts.publicOrigin, request)
     let challenge: OpenChallenge | undefined
     const made = await verifyAttestation(credential, party, (given) => {
       challenge = readChallenge(challengeKey, purposeOf(owner), given, parts.epochMs())

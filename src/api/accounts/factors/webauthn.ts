@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
 
+import type { FastifyRequest } from 'fastify'
+
 import { Problem } from '../../../core/errors.ts'
 import type { Assertion, Attestation } from './factor-schema.ts'
 
@@ -13,15 +15,17 @@ export interface RelyingParty {
  * The name that passkeys are bound to for good: of `server.public_url`, else localhost where the request is for that. Never what a client
  * calls us: a passkey made for a name that passes is lost, and one for somebody else's name is worse.
  */
-export const relyingPartyOf = (publicOrigin: string, host: string | undefined): RelyingParty => {
+export const relyingPartyOf = (publicOrigin: string, { host, protocol }: Pick<FastifyRequest, 'host' | 'protocol'>): RelyingParty => {
   if (publicOrigin !== '') {
     const { hostname, origin } = new URL(publicOrigin)
     if (isIP(hostname.replaceAll(/[[\]]/g, '')) !== 0) throw noName
     return { id: hostname, origins: [origin] }
   }
-  const local = /^localhost(:\d{1,5})?$/i.exec(host ?? '')
+  const local = /^localhost(:\d{1,5})?$/i.exec(host)
   if (local === null) throw noName
-  return { id: 'localhost', origins: ['http', 'https'].map((scheme) => `${scheme}://localhost${local[1] ?? ''}`) }
+  // Over TLS no page in plain HTTP is ours; over plain HTTP something in front may speak TLS.
+  const schemes = protocol === 'https' ? ['https'] : ['http', 'https']
+  return { id: 'localhost', origins: schemes.map((scheme) => `${scheme}://localhost${local[1] ?? ''}`) }
 }
 
 /** An address is no relying party (section 5.1.2: a valid domain string). */

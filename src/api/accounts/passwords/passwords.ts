@@ -40,5 +40,5 @@ export const createPasswords = ({ gate, commonPasswords, words }: PasswordsOptio
 }
 
 const askerOf = (request: FastifyRequest | undefined): Asker | undefined =>
-  // Not whether the request is destroyed: it is as soon as its body was read.
-  request && { client: request.client.prefix, isGone: () => request.raw.socket.destroyed }
+  // Not whether the request is destroyed: it is as soon as its body was read. Over HTTP/2 a client gives up one request, and keeps its connection.
+  request && { client: request.client.prefix, isGone: () => request.raw.socket.destroyed || request.raw.aborted }

@@ -11,6 +11,8 @@ export interface Given {
   readonly byCookie: boolean
 }
 
+type PageRequest = Pick<FastifyRequest, 'headers' | 'host' | 'protocol'>
+
 const foreignPage = new Problem('forbidden', {
   detail: 'The session cookie is for pages of this server. Their browser says so in Origin or Sec-Fetch-Site; this request does not.',
 })
@@ -19,17 +21,18 @@ const foreignPage = new Problem('forbidden', {
  * What the cookie does happens only for our own pages: a browser says where a request is from in fields that no page can forge (Fetch
  * Metadata, W3C; Origin, RFC 6454 section 7). SameSite=Strict alone takes every host of the same site for a friend, and protects no login.
  */
-export const demandOwnPage = ({ headers }: Pick<FastifyRequest, 'headers'>, publicOrigin: string): void => {
-  const { origin, host = '' } = headers
+export const demandOwnPage = (request: PageRequest, publicOrigin: string): void => {
+  const { headers } = request
+  const { origin } = headers
   const site = headers['sec-fetch-site']
   if (origin === undefined && site === undefined) throw foreignPage
   if (site !== undefined && site !== 'same-origin') throw foreignPage
-  if (origin !== undefined && !isOwnOrigin(origin, host, publicOrigin)) throw foreignPage
+  if (origin !== undefined && !isOwnOrigin(origin, request, publicOrigin)) throw foreignPage
 }
 
 /** The refresh token of a request, wherever it is; undefined where there is none. Throws where there are several, or a foreign page uses the cookie. */
 export const givenToken = (
-  request: Pick<FastifyRequest, 'headers'>,
+  request: PageRequest,
   { refresh_token: inBody }: { readonly refresh_token?: string },
   publicOrigin: string,
 ): Given | undefined => {

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 import { accountRoutes, type AccountRoutesOptions } from './api/accounts/routes.ts'
 import { createAuditRepository } from './api/audit/repository.ts'
@@ -13,6 +13,7 @@ import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
+import type { Client } from './core/request.ts'
 import * as layers from './layers/index.ts'
 import { type Certificates, createListener, type Listener, servedHosts } from './listener.ts'
 
@@ -42,6 +43,11 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   readonly accounts: AccountRoutesOptions
   /** What is asked about credentials. */
   readonly credentials: Omit<layers.AuthenticationOptions, 'observe' | 'clock'>
+  readonly monitor: layers.Monitor
+  /** Takes the record of every request that has ended: log, metrics and monitor look at it. */
+  readonly ended: (record: layers.AccessRecord, request?: FastifyRequest) => void
+  /** Whether an account was used from there before. */
+  readonly isKnownPlace: (subject: string, client: Client) => Promise<boolean>
   /** Where a key of the configuration was set. */
   readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
@@ -59,16 +65,19 @@ export interface App {
 /** Requests that wait for their turn hold memory and a connection, whoever they are from. */
 const maxWaitingInAll = 1000
 
+/** What a `tighten` leaves of all limits. */
+const tightenedLimits = '10 per minute'
+
 /** What everybody may do, known or not. */
 const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
-  const { config, limiterStore: store, log, observe, clock, protections } = options
+  const { config, limiterStore: store, observe, clock, protections } = options
   const { limits, cors } = protections
   const listener = createListener({
     ...options,
-    write: log.access,
+    write: options.ended,
     count: layers.createTotalCount(store, limits),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config),
@@ -81,6 +90,9 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.accessLog, listener.accessLog)
   // With those that say whose pages may read it.
   await server.register(layers.corsFields, { policies: cors })
+  // 5: whoever is banned is refused before any work.
+  const decisions = decisionOptions(options)
+  await server.register(layers.clientDecisions, { ...decisions, takeTightened: layers.createTightened(store, tightenedLimits) })
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
@@ -95,6 +107,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { ...options.credentials, observe, clock })
+  await server.register(layers.principalDecisions, { ...decisions, isLogin })
   await server.register(layers.problems, { observe })
   // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
   await server.register(layers.authorization, { observe, clock, publicPermissions })
@@ -120,6 +133,18 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.ready()
   return { server, overload, routes, description }
 }
+
+/** What the two places ask that enforce decisions. */
+const decisionOptions = ({ monitor, clock, observe, isKnownPlace }: AppOptions) => ({
+  decisions: monitor.decisions,
+  isExempt: (address: string) => monitor.policy().isExempt(address),
+  epochMs: clock.epochMs,
+  observe,
+  isKnownPlace,
+})
+
+/** Where somebody without credentials gets some. */
+const isLogin = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith('/v1/auth/') === true
 
 /** What is served behind the layers; the description comes last, for it tells of all the others. */
 const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['description'] => {

@@ -12,11 +12,13 @@ import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
+import { createMemoryDecisions, openMonitor } from './serve/monitor.ts'
 import { createProtections } from './serve/protections.ts'
 import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
 import { type Connections, shareConnections } from './serve/open-files.ts'
 import { openStores, type Stores } from './serve/stores.ts'
+import { createWatching } from './serve/watching.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -66,7 +68,10 @@ const createWarnings = (log: Log, print: ServeOptions['print']) => {
   return { warnings, warn }
 }
 
-interface Parts extends Pick<AppOptions, 'config' | 'clock' | 'log' | 'observe' | 'limiterStore' | 'protections' | 'originOf'> {
+interface Parts extends Pick<
+  AppOptions,
+  'config' | 'clock' | 'log' | 'observe' | 'limiterStore' | 'protections' | 'monitor' | 'ended' | 'originOf'
+> {
   readonly tls: Tls | undefined
   readonly connections: Connections
   readonly stores: Stores
@@ -83,6 +88,7 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
     certificates: tls?.certificates,
     voterId: createVoterIds(masterKey.derive('voter')),
     accounts: accounts.routes,
+    isKnownPlace: accounts.isKnownPlace,
     credentials: withOperator(masterKey, parts.clock.epochMs, accounts.credentials),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
@@ -93,7 +99,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const clock = systemClock
   const sink = openLogSink(1)
   const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
-  const observe = log.event
+  const { observe, ended, watch } = createWatching(log)
   const shared = { config, clock, log, observe }
   // First, so that a certificate that cannot be used keeps nothing else from being tried again.
   const tls = await openTls({ ...shared, print, dataDir: () => openDataDir(config) })
@@ -107,10 +113,18 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const limiterStore = await openLimiterStore({ ...shared, masterKey, warn })
   const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
-  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, warn }
+  const { monitor, replace } = await openMonitor({ ...shared, store: createMemoryDecisions() })
+  watch(monitor)
+  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, ended, warn }
   const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })
   refuseUnknownRoutes(config, app.routes)
-  const reloading = createReloading({ ...shared, protections, routes: app.routes, print, onReloaded })
+  const reloading = createReloading({
+    ...shared,
+    protections,
+    routes: app.routes,
+    print,
+    onReloaded: (next) => (replace(next), onReloaded(next)),
+  })
   const { address, opsAddress, servers } = await startListening({
     ...parts,
     app,
@@ -124,6 +138,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     endKeeping?.()
     await Promise.all(servers.map(drain))
     await accounts.close()
+    await monitor.close()
     await limiterStore.close()
     await database.close()
     sink.flush()

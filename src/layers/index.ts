@@ -16,6 +16,28 @@ export { clientAddress, type ClientAddresses, createClientAddresses } from './cl
 export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
 export { corsFields, type CorsOptions, corsPreflights, type PreflightOptions } from './cors/plugin.ts'
 export { CorsPolicies, corsRouteNames, type CorsRules } from './cors/policies.ts'
+export type {
+  Decision as MonitorDecision,
+  DecisionChange,
+  DecisionScope,
+  DecisionStore,
+  DecisionType,
+  Evidence,
+} from './monitor/decision.ts'
+export type { BucketState } from './monitor/detector.ts'
+export type { Journal, JournalEntry } from './monitor/journal.ts'
+export {
+  createMonitor,
+  type DecisionOrder,
+  type Monitor,
+  type MonitorOptions,
+  type MonitorPolicy,
+  type RuleMode,
+} from './monitor/monitor.ts'
+export { clientDecisions, type DecisionOptions, principalDecisions, refuseAccount } from './monitor/plugin.ts'
+export type { Rule } from './monitor/rule.ts'
+export { builtInRules } from './monitor/rules/all.ts'
+export type { EndedRequest } from './monitor/signal.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,
@@ -34,7 +56,7 @@ export type { Charge } from './rate-limit/limiter.ts'
 export { openRedisStore, type RedisStore, type RedisStoreOptions } from './rate-limit/redis-store.ts'
 export { clientIdentity, type EffectiveLimits, limitedRouteNames, Limits, subjectIdentity } from './rate-limit/limits.ts'
 export { formatLimits, LimitSyntaxError, parseLimits } from './rate-limit/notation.ts'
-export { createRouteRefund, createTotalCount, type LimitOptions, routeLimits, totalLimit } from './rate-limit/plugin.ts'
+export { createRouteRefund, createTightened, createTotalCount, type LimitOptions, routeLimits, totalLimit } from './rate-limit/plugin.ts'
 export type { LimitOverride, LimitRules, RouteLimits, SourcedQuota, SourcedWindow } from './rate-limit/policies.ts'
 export type { Decision, Identity, LimiterStore, Quota, Window, WindowState } from './rate-limit/store.ts'
 export { createSecuredResponses, securityHeaderFields, securityHeaders, type SecurityHeadersOptions } from './security-headers.ts'

@@ -24,6 +24,7 @@ import { type Clock, systemTimers } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
 import { createCursors } from '../credentials/cursor.ts'
 import { HashGate } from '../credentials/hash-gate.ts'
+import type { Client } from '../core/request.ts'
 import type { MasterKey } from '../credentials/master-key.ts'
 import type { Database } from '../db/open.ts'
 import { type AuthenticationOptions, createExternalIssuers, createFailureLimit, type LimiterStore } from '../layers/index.ts'
@@ -46,6 +47,8 @@ export type CredentialOptions = Pick<AuthenticationOptions, 'lookupKey' | 'token
 export interface OpenAccounts {
   readonly routes: AccountRoutesOptions
   readonly credentials: CredentialOptions
+  /** Whether an account was used from there before. */
+  readonly isKnownPlace: (subject: string, client: Client) => Promise<boolean>
   /** Ends what runs by itself, and writes what is not written yet. */
   close(): Promise<void>
 }
@@ -60,10 +63,12 @@ export const openAccounts = async (options: AccountsOptions): Promise<OpenAccoun
   const routes = createAccountRoutes(options, signingKeys)
   const principals = createPrincipals({ database, epochMs: clock.epochMs, requireMfaFor: config.auth.requireMfaFor })
   const uses = createKeyUses(database, clock.epochMs, systemTimers)
+  const places = createKnownPlaces(database, clock.epochMs, masterKey.derive('places'))
   const sweep = openSweep({ database, ...sessionTimes(config, clock.epochMs), timers: systemTimers, warn })
   const { issuers } = config.auth
   return {
     routes,
+    isKnownPlace: (subject, client) => places.isKnown(subject, client),
     credentials: {
       tokens: { issuer, audience, keyOf: (kid) => signingKeys.keyOf(kid), principalOf: (claims) => principals.ofSession(claims) },
       lookupKey: async (id) => {

@@ -24,6 +24,7 @@ import {
 } from '../layers/index.ts'
 import { createAccountRoutes } from './accounts.ts'
 import { refuseUnknownRoutes } from './known-routes.ts'
+import { createMemoryDecisions, openMonitor } from './monitor.ts'
 import { createProtections } from './protections.ts'
 
 export interface DescribedRoute {
@@ -55,6 +56,9 @@ export const describeApp = async (config: Config): Promise<App> => {
     log,
     observe: log.event,
     certificates: undefined,
+    monitor: (await openMonitor({ config, clock, observe: log.event, store: createMemoryDecisions() })).monitor,
+    ended: log.access,
+    isKnownPlace: () => Promise.resolve(false),
     limiterStore,
     protections: createProtections(config),
     originOf: (key) => config.origins.get(key) ?? 'default',

@@ -21,6 +21,7 @@ import { type Database, openDatabase } from '../../src/db/open.ts'
 import type { Outcome } from '../../src/db/unit.ts'
 import { createLog, createMemoryStore } from '../../src/layers/index.ts'
 import { openAccounts } from '../../src/serve/accounts.ts'
+import { createMemoryDecisions, endedRequest, openMonitor } from '../../src/serve/monitor.ts'
 import { createProtections } from '../../src/serve/protections.ts'
 import { buildOpsApp } from '../../src/side-apps.ts'
 
@@ -53,9 +54,16 @@ export const openAccessApp = async (given?: Database) => {
   const limiterStore = createMemoryStore({ clock, maxTrackedClients: 1000 })
   const shared = { config, clock, observe: log.event, database, masterKey, trail, limiterStore }
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
+  const { monitor } = await openMonitor({ ...shared, store: createMemoryDecisions() })
   const app = await buildApp({
     ...shared,
     certificates: undefined,
+    monitor,
+    ended: (record, request) => {
+      log.access(record)
+      if (request !== undefined) monitor.request(endedRequest(record, request))
+    },
+    isKnownPlace: accounts.isKnownPlace,
     accounts: accounts.routes,
     credentials: accounts.credentials,
     protections: createProtections(config),

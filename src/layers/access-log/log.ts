@@ -55,6 +55,12 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   malicious_extraneous: 'warn',
   abnormal_performance: 'warn',
   malicious_cors: 'warn',
+  malicious_excess_404: 'warn',
+  malicious_attack_tool: 'warn',
+  malicious_direct_reference: 'warn',
+  decision_created: 'warn',
+  decision_lifted: 'info',
+  decision_enforced: 'warn',
 }
 
 export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {

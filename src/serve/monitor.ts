@@ -1,0 +1,76 @@
+import type { Config } from '../config.ts'
+import { inCidr, isLoopback, parseAddress, parseCidr } from '../core/address.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Observe } from '../core/events.ts'
+import {
+  type AccessRecord,
+  builtInRules,
+  createMonitor,
+  type DecisionStore,
+  type EndedRequest,
+  type Monitor,
+  type MonitorPolicy,
+} from '../layers/index.ts'
+import type { FastifyRequest } from 'fastify'
+
+export interface OpenMonitorOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly observe: Observe
+  readonly store: DecisionStore
+}
+
+export interface OpenMonitor {
+  readonly monitor: Monitor
+  /** Takes over `[monitor]` of a configuration that was read again. */
+  readonly replace: (config: Config) => void
+}
+
+/** The monitor with the rules that Filmgate comes with, under the policy of the configuration in force. */
+export const openMonitor = async ({ config, store, ...options }: OpenMonitorOptions): Promise<OpenMonitor> => {
+  let policy = policyOf(config)
+  const monitor = await createMonitor({ ...options, rules: builtInRules, policy: () => policy, store })
+  return { monitor, replace: (next) => void (policy = policyOf(next)) }
+}
+
+/** Nothing is ever decided about this machine, about proxies that all others come through, or about whom the operator trusts. */
+export const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
+  const cidrs = [...server.trustedProxies, ...monitor.allow].map(parseCidr).filter((cidr) => cidr !== undefined)
+  return {
+    mode: monitor.mode,
+    rules: monitor.rules,
+    isExempt: (text) => {
+      const parts = parseAddress(text.split('/', 1)[0] ?? '')
+      return parts !== undefined && (isLoopback(parts) || cidrs.some((cidr) => inCidr(parts, cidr)))
+    },
+  }
+}
+
+/** The record of a request as the monitor sees it. */
+export const endedRequest = (record: AccessRecord, request: FastifyRequest): EndedRequest => ({
+  epochMs: record.epochMs,
+  requestId: record.requestId,
+  method: record.method,
+  route: record.route,
+  status: record.status,
+  durationMs: record.durationMs,
+  verdict: record.verdict,
+  userAgent: record.userAgent,
+  client: request.client,
+  principal: request.principal,
+  target: request.originalUrl,
+  params: request.params as Readonly<Record<string, string>>,
+  body: request.body,
+})
+
+/** Decisions that end with the process. */
+export const createMemoryDecisions = (): DecisionStore => {
+  const known = new Set<string>()
+  return {
+    load: () => Promise.resolve([]),
+    save: (decision) => Promise.resolve(void known.add(decision.id)),
+    lift: (id) => Promise.resolve(known.delete(id)),
+    follow: () => undefined,
+    close: () => Promise.resolve(),
+  }
+}

@@ -1,0 +1,30 @@
+import type { FastifyRequest } from 'fastify'
+
+import type { Observe } from '../core/events.ts'
+import type { AccessRecord, Log, Monitor } from '../layers/index.ts'
+import { endedRequest } from './monitor.ts'
+
+export interface Watching {
+  /** What layers tell goes to all who consume events. */
+  readonly observe: Observe
+  /** So do requests that have ended. */
+  readonly ended: (record: AccessRecord, request?: FastifyRequest) => void
+  /** From here on the monitor hears of everything, too. */
+  readonly watch: (monitor: Monitor) => void
+}
+
+/** The one place where events and requests are handed out: to the log first, for what comes behind may fail. */
+export const createWatching = (log: Log): Watching => {
+  let monitor: Monitor | undefined
+  return {
+    observe: (event) => {
+      log.event(event)
+      monitor?.event(event)
+    },
+    ended: (record, request) => {
+      log.access(record)
+      if (request !== undefined) monitor?.request(endedRequest(record, request))
+    },
+    watch: (opened) => void (monitor = opened),
+  }
+}

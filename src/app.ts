@@ -109,7 +109,19 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.authentication, { ...options.credentials, observe, clock })
   await server.register(layers.principalDecisions, { ...decisions, isLogin })
   await server.register(layers.problems, { observe })
-  // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
+  await addRouteLayers(server, options)
+
+  const description = addRoutes(listener, options)
+  layers.addMethodAnswers(server, routes)
+  layers.addNotFoundAnswer(server)
+  await server.ready()
+  return { server, overload, routes, description }
+}
+
+/** 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what. */
+const addRouteLayers = async (server: FastifyInstance, options: AppOptions): Promise<void> => {
+  const { limiterStore: store, observe, clock, protections } = options
+  const { limits } = protections
   await server.register(layers.authorization, { observe, clock, publicPermissions })
   await server.register(layers.routeLimits, { store, limits, observe })
   // A request that waits or is refused here burns nothing of its route's quotas.
@@ -126,12 +138,6 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   await server.register(layers.concurrency, { observe, limits: protections.concurrency, onRefused })
   await server.register(layers.validation)
-
-  const description = addRoutes(listener, options)
-  layers.addMethodAnswers(server, routes)
-  layers.addNotFoundAnswer(server)
-  await server.ready()
-  return { server, overload, routes, description }
 }
 
 /** What the two places ask that enforce decisions. */

@@ -25,6 +25,7 @@ export type {
   Evidence,
 } from './monitor/decision.ts'
 export type { BucketState } from './monitor/detector.ts'
+export { endedRequest, type RequestRecord } from './monitor/ended-request.ts'
 export type { Journal, JournalEntry } from './monitor/journal.ts'
 export {
   createMonitor,

@@ -2,16 +2,7 @@ import type { Config } from '../config.ts'
 import { inCidr, isLoopback, parseAddress, parseCidr } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
-import {
-  type AccessRecord,
-  builtInRules,
-  createMonitor,
-  type DecisionStore,
-  type EndedRequest,
-  type Monitor,
-  type MonitorPolicy,
-} from '../layers/index.ts'
-import type { FastifyRequest } from 'fastify'
+import { builtInRules, createMonitor, type DecisionStore, type Monitor, type MonitorPolicy } from '../layers/index.ts'
 
 export interface OpenMonitorOptions {
   readonly config: Config
@@ -45,23 +36,6 @@ export const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
     },
   }
 }
-
-/** The record of a request as the monitor sees it. */
-export const endedRequest = (record: AccessRecord, request: FastifyRequest): EndedRequest => ({
-  epochMs: record.epochMs,
-  requestId: record.requestId,
-  method: record.method,
-  route: record.route,
-  status: record.status,
-  durationMs: record.durationMs,
-  verdict: record.verdict,
-  userAgent: record.userAgent,
-  client: request.client,
-  principal: request.principal,
-  target: request.originalUrl,
-  params: request.params as Readonly<Record<string, string>>,
-  body: request.body,
-})
 
 /** Decisions that end with the process. */
 export const createMemoryDecisions = (): DecisionStore => {

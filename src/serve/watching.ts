@@ -1,8 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Observe } from '../core/events.ts'
-import type { AccessRecord, Log, Monitor } from '../layers/index.ts'
-import { endedRequest } from './monitor.ts'
+import { type AccessRecord, endedRequest, type Log, type Monitor } from '../layers/index.ts'
 
 export interface Watching {
   /** What layers tell goes to all who consume events. */

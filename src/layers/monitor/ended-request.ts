@@ -1,0 +1,28 @@
+import type { FastifyRequest } from 'fastify'
+
+import type { Principal } from '../../core/request.ts'
+import type { EndedRequest } from './signal.ts'
+
+/** What an access log knows of a request at its end. */
+export type RequestRecord = Pick<
+  EndedRequest,
+  'epochMs' | 'requestId' | 'method' | 'route' | 'status' | 'durationMs' | 'verdict' | 'userAgent'
+>
+
+/** A request as the monitor sees it, from what the access log says of it. */
+export const endedRequest = (record: RequestRecord, request: FastifyRequest): EndedRequest => ({
+  epochMs: record.epochMs,
+  requestId: record.requestId,
+  method: record.method,
+  route: record.route,
+  status: record.status,
+  durationMs: record.durationMs,
+  verdict: record.verdict,
+  userAgent: record.userAgent,
+  client: request.client,
+  // Undefined where no layer asks who acts.
+  principal: (request as { readonly principal?: Principal | null }).principal ?? null,
+  target: request.originalUrl,
+  params: request.params as Readonly<Record<string, string>>,
+  body: request.body,
+})

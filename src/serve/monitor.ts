@@ -36,15 +36,3 @@ export const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
     },
   }
 }
-
-/** Decisions that end with the process. */
-export const createMemoryDecisions = (): DecisionStore => {
-  const known = new Set<string>()
-  return {
-    load: () => Promise.resolve([]),
-    save: (decision) => Promise.resolve(void known.add(decision.id)),
-    lift: (id) => Promise.resolve(known.delete(id)),
-    follow: () => undefined,
-    close: () => Promise.resolve(),
-  }
-}

@@ -27,13 +27,7 @@ export async function registerLog(app: FastifyInstance, logFile: string, monitor
 /** Nobody is exempt: that the load comes from this machine must not spare the monitor anything. */
 export async function watchRequests(app: FastifyInstance): Promise<layers.Monitor> {
   await app.register(layers.clientAddress, { addresses: layers.createClientAddresses({ trustedProxies: [] }) })
-  const store: layers.DecisionStore = {
-    load: () => Promise.resolve([]),
-    save: () => Promise.resolve(),
-    lift: () => Promise.resolve(false),
-    follow: () => undefined,
-    close: () => Promise.resolve(),
-  }
+  const store = layers.createMemoryDecisions()
   const isExempt = (): boolean => false
   const observe = (): void => undefined
   const policy = { mode: 'enforce', rules: {}, isExempt } as const

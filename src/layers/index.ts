@@ -35,6 +35,7 @@ export {
   type MonitorPolicy,
   type RuleMode,
 } from './monitor/monitor.ts'
+export { createMemoryDecisions } from './monitor/memory-decisions.ts'
 export { clientDecisions, type DecisionOptions, principalDecisions, refuseAccount } from './monitor/plugin.ts'
 export type { Rule } from './monitor/rule.ts'
 export { builtInRules } from './monitor/rules/all.ts'

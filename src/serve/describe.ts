@@ -16,6 +16,7 @@ import {
   collectRoutes,
   type CorsPolicies,
   createLog,
+  createMemoryDecisions,
   createMemoryStore,
   type EffectiveLimits,
   formatLimits,
@@ -24,7 +25,7 @@ import {
 } from '../layers/index.ts'
 import { createAccountRoutes } from './accounts.ts'
 import { refuseUnknownRoutes } from './known-routes.ts'
-import { createMemoryDecisions, openMonitor } from './monitor.ts'
+import { openMonitor } from './monitor.ts'
 import { createProtections } from './protections.ts'
 
 export interface DescribedRoute {

@@ -23,10 +23,12 @@ export type {
   DecisionStore,
   DecisionType,
   Evidence,
+  EvidenceSignal,
+  Origin,
 } from './monitor/decision.ts'
 export type { BucketState } from './monitor/detector.ts'
 export { endedRequest, type RequestRecord } from './monitor/ended-request.ts'
-export type { Journal, JournalEntry } from './monitor/journal.ts'
+export { Journal, type JournalEntry, namesOf } from './monitor/journal.ts'
 export {
   createMonitor,
   type DecisionOrder,

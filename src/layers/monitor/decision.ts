@@ -51,6 +51,12 @@ export interface EvidenceSignal {
 
 export const maxEvidence = 20
 
+/** The request by which a person decided; nulls where no request did. */
+export interface Origin {
+  readonly requestId: string | null
+  readonly client: string | null
+}
+
 /** What happened to the decisions of all instances. */
 export type DecisionChange =
   | { readonly change: 'decided'; readonly decision: Decision }
@@ -63,10 +69,10 @@ export type DecisionChange =
 export interface DecisionStore {
   /** All that are in force, and those of the last days that `offence` is counted from. */
   load(): Promise<readonly Decision[]>
-  /** Rejects where it is not durable. */
-  save(decision: Decision): Promise<void>
+  /** Rejects where it is not durable. `origin` only where a person decided. */
+  save(decision: Decision, origin?: Origin): Promise<void>
   /** Resolves with false where none such is in force. */
-  lift(id: string, by: string): Promise<boolean>
+  lift(id: string, by: string, origin?: Origin): Promise<boolean>
   /** Calls back with what other instances changed, within a second, and with everything where something may have been missed. */
   follow(heard: (changes: readonly DecisionChange[]) => void): void
   close(): Promise<void>

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { parseAddress, clientNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observe, SecurityEvent } from '../../core/events.ts'
-import type { Decision, DecisionScope, DecisionStore, DecisionType } from './decision.ts'
+import type { Decision, DecisionScope, DecisionStore, DecisionType, Origin } from './decision.ts'
 import { Decisions } from './decisions.ts'
 import { type BucketState, createDetector, type Overflow } from './detector.ts'
 import { Journal } from './journal.ts'
@@ -54,9 +54,9 @@ export interface Monitor {
   modeOf(rule: Rule): RuleMode
   policy(): MonitorPolicy
   /** By hand. In force at once; rejects, and is not, where it cannot be stored. */
-  decide(order: DecisionOrder): Promise<Decision>
+  decide(order: DecisionOrder, origin?: Origin): Promise<Decision>
   /** Resolves with false where no such decision is in force. */
-  lift(id: string, by: string): Promise<boolean>
+  lift(id: string, by: string, origin?: Origin): Promise<boolean>
   bucketsOf(who: string): readonly BucketState[]
   readonly tracked: number
   close(): Promise<void>
@@ -99,24 +99,27 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
       journal.add(epochMs, event)
       detector.see({ kind: 'event', epochMs, event })
     },
-    request: (request) => detector.see({ kind: 'request', epochMs: request.epochMs, request }),
+    request: (request) => {
+      if (request.verdict !== 'ok') journal.refused(request)
+      detector.see({ kind: 'request', epochMs: request.epochMs, request })
+    },
     decisions,
     journal,
     rules,
     modeOf,
     policy,
-    decide: async (order) => {
+    decide: async (order, origin = nobodys) => {
       const decision = { ...order, ...byHand(order, offences), id: createDecisionId(), createdAt: clock.epochMs() }
-      await store.save(decision)
+      await store.save(decision, origin)
       take(decision)
-      observe(createdEvent(decision, { requestId: null, client: null }))
+      observe(createdEvent(decision, origin))
       return decision
     },
-    lift: async (id, by) => {
+    lift: async (id, by, origin = nobodys) => {
       const known = decisions.get(id)
-      if (!(await store.lift(id, by)) && known === undefined) return false
+      if (!(await store.lift(id, by, origin)) && known === undefined) return false
       decisions.apply({ change: 'lifted', id, by })
-      observe({ event: 'decision_lifted', requestId: null, client: known?.scope === 'client' ? known.target : null, decision: id, by })
+      observe({ event: 'decision_lifted', ...origin, decision: id, by })
       return true
     },
     bucketsOf: (who) => detector.bucketsOf(who),
@@ -128,6 +131,8 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     },
   }
 }
+
+const nobodys: Origin = { requestId: null, client: null }
 
 const createDecisionId = (): string => randomBytes(12).toString('base64url')
 

@@ -67,7 +67,7 @@ export interface PrincipalDecisionOptions extends DecisionOptions {
 export const principalDecisions: FastifyPluginCallback<PrincipalDecisionOptions> = wholeServer(
   'principal-decisions',
   (app, options, done) => {
-    const { decisions, isLogin } = options
+    const { decisions, isExempt, isLogin } = options
     const check: onRequestHookHandler = (request, _reply, next) => {
       const { principal, clientDecision } = request as FastifyRequest & { readonly principal: Principal | null }
       if (principal === null) {
@@ -76,7 +76,7 @@ export const principalDecisions: FastifyPluginCallback<PrincipalDecisionOptions>
         return
       }
       const decision = decisions.ofPrincipal(principal)
-      if (decision !== undefined) {
+      if (decision !== undefined && !isExempt(request.client.address)) {
         next(refusal(request, decision, options))
         return
       }

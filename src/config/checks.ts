@@ -3,7 +3,7 @@ import { parseDuration } from './duration.ts'
 import type { ConfigMistake } from './errors.ts'
 import type { Checks, Config } from './keys.ts'
 import { issuerName, roleNames } from './issuers.ts'
-import { bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { allowMistake, bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 import { isUnguarded, originsMistake } from './origins.ts'
 import { redisUrlMistake } from './redis-url.ts'
 import { type CrossCheck, tlsChecks } from './tls-checks.ts'
@@ -81,6 +81,7 @@ export const checks: Checks = {
     require_mfa_for: each(role),
   },
   limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
+  monitor: { allow: each(allowMistake) },
   cors: { origins: originsMistake, allow_headers: fieldNames },
 }
 

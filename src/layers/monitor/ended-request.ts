@@ -22,7 +22,11 @@ export const endedRequest = (record: RequestRecord, request: FastifyRequest): En
   client: request.client,
   // Undefined where no layer asks who acts.
   principal: (request as { readonly principal?: Principal | null }).principal ?? null,
+  isForeign: isForeign(request.raw.headers['sec-fetch-site']),
   target: request.originalUrl,
   params: request.params as Readonly<Record<string, string>>,
   body: request.body,
 })
+
+/** Whoever leaves the header out, or says otherwise, is taken at their word: no page can do either. */
+const isForeign = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site'

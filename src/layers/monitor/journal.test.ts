@@ -62,6 +62,7 @@ describe('what the journal holds', () => {
       userAgent: 'a secret',
       client: { address: '192.0.2.1', prefix: '192.0.2.1' },
       principal: null,
+      isForeign: false,
       target: '/v1/films/1?token=secret',
       params: { id: 'secret' },
       body: { password: 'secret' },

@@ -7,13 +7,13 @@ export type Aspect =
   | 'client'
   /** /24 of IPv4, /48 of IPv6. */
   | 'network'
-  /** A subject; of a failed login the name that was tried, as a digest. */
+  /** A subject; where an event has none, what was tried (a name, or a credential), as a digest. */
   | 'account'
   /** One credential: `key:<id>`, `session:<id>`. */
   | 'principal'
   /** Method and route template. */
   | 'route'
-  /** The path as it was sent, as a digest. */
+  /** The path as it was sent, its runs of digits as one, as a digest: who counts through the ids of a misspelt route asks for one path. */
   | 'path'
   /** The value of the route's parameter, as a digest. */
   | 'id'
@@ -24,6 +24,8 @@ export type Aspect =
   | 'cursor'
   /** Which field was wrong. */
   | 'pointer'
+  /** The names in the query of a request, each once and sorted, as a digest. */
+  | 'parameters'
   | 'origin'
 
 /** What the text of a refused or odd request looks like; see classify.ts. */
@@ -37,8 +39,10 @@ export type Tag =
   | 'script'
   | 'template'
   | 'honey_route'
+  /** The address of some web page. */
+  | 'link'
 
-/** A security event; `where` names members of it and the values that fit. */
+/** A security event; `where` names members of it and the values that fit. Of a member with several values one that fits is enough. */
 export interface EventCondition {
   readonly event: SecurityEventName | readonly SecurityEventName[]
   readonly where?: Readonly<Record<string, string | readonly string[]>>
@@ -57,6 +61,10 @@ export interface RequestCondition {
     readonly statuses?: readonly number[]
     readonly verdicts?: readonly string[]
     readonly authenticated?: boolean
+    /** Who acts does so with an API key. */
+    readonly withKey?: true
+    /** Whether a browser says that a page of another site made it send this: its visitor may know nothing of it. */
+    readonly foreign?: boolean
     /** One of them; what the request looks like is found out only for rules that ask. */
     readonly tags?: readonly Tag[]
   }
@@ -81,11 +89,15 @@ export interface Rule {
   readonly distinct?: Aspect
   /** Default 1. */
   readonly cost?: number
-  /** The bucket's overflow alone decides nothing: this has to come while it is full. */
+  /**
+   * The bucket's overflow alone decides nothing: this has to come, of the same group, while it is full. Whom the decision is about is read
+   * from this signal.
+   */
   readonly completedBy?: Condition
   readonly decision: {
     /** `tell`: people are told (the event and the webhook), nobody is refused. */
     readonly type: DecisionType | 'tell'
+    /** Whom it is about is read from the signal that overflows the bucket; a range is its network. */
     readonly scope: DecisionScope
     /** Of the first; each further one within a week doubles it. */
     readonly durationMs: number

@@ -1,8 +1,11 @@
 /** Whom a decision is about: a client prefix, a CIDR, one credential (`key:<id>`, `session:<id>`), or a subject with all its credentials and its login. */
 export type DecisionScope = 'client' | 'range' | 'principal' | 'account'
 
-/** `ban` refuses; `tighten` leaves a small share of the limits; `require_login` refuses whoever sends no credentials. */
-export type DecisionType = 'ban' | 'tighten' | 'require_login'
+/**
+ * `ban` refuses; `tighten` leaves a small share of the limits; `require_login` refuses whoever sends no credentials; `tell` refuses nobody: people
+ * are told, and it is always `observed`.
+ */
+export type DecisionType = 'ban' | 'tighten' | 'require_login' | 'tell'
 
 export interface Decision {
   /** 96 random bits, base64url. */

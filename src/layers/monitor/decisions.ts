@@ -3,7 +3,7 @@ import type { Client, Principal } from '../../core/request.ts'
 import type { Decision, DecisionChange, DecisionScope, DecisionType } from './decision.ts'
 
 /** The strongest first. */
-const strength: Readonly<Record<DecisionType, number>> = { ban: 3, tighten: 2, require_login: 1 }
+const strength: Readonly<Record<DecisionType, number>> = { ban: 3, tighten: 2, require_login: 1, tell: 0 }
 
 const sweepMs = 10_000
 

@@ -122,4 +122,5 @@ const details = {
   ban: 'Requests like yours were unusual, so none is answered for a while. The request id lets the operator say why.',
   tighten: 'Requests like yours were unusual, so only few are answered for a while. The request id lets the operator say why.',
   require_login: 'Requests like yours were unusual, so none without credentials is answered for a while. Log in, or send a key.',
+  tell: '',
 } as const

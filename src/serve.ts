@@ -1,8 +1,10 @@
+import { isatty } from 'node:tty'
+
 import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
-import { systemClock } from './core/clock.ts'
+import { type Clock, systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, createMemoryDecisions, LimitSyntaxError, type Log, openLogSink, parseLimits } from './layers/index.ts'
+import { createLog, createMemoryDecisions, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openTls, type Tls } from './serve/certificates.ts'
@@ -68,6 +70,15 @@ const createWarnings = (log: Log, print: ServeOptions['print']) => {
   return { warnings, warn }
 }
 
+const openLog = ({ log: { level, format } }: Config, clock: Clock): { readonly sink: OpenLogSink; readonly log: Log } => {
+  const sink = openLogSink(1)
+  // Asked of the descriptor: `process.stdout` would switch a pipe, which other processes share, to writes that do not wait.
+  return { sink, log: createLog({ sink, clock, level, format, terminal: isatty(1) ? process.stdout : undefined }) }
+}
+
+const logWarnings = (sink: OpenLogSink): readonly string[] =>
+  sink.isFailing ? ['The log cannot be written: its reader is gone or too slow, or its disk is full, and lines wait or are lost'] : []
+
 interface Parts extends Pick<
   AppOptions,
   'config' | 'clock' | 'log' | 'observe' | 'limiterStore' | 'protections' | 'monitor' | 'ended' | 'originOf'
@@ -97,8 +108,7 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
 /** Configuration -> keys -> stores -> first start -> app -> listen. Ports open only when everything behind them works. */
 export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
   const clock = systemClock
-  const sink = openLogSink(1)
-  const log = createLog({ sink, clock, level: config.log.level, format: config.log.format })
+  const { sink, log } = openLog(config, clock)
   const { observe, ended, watch } = createWatching(log)
   const shared = { config, clock, log, observe }
   // First, so that a certificate that cannot be used keeps nothing else from being tried again.
@@ -128,7 +138,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const { address, opsAddress, servers } = await startListening({
     ...parts,
     app,
-    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings()],
+    warnings: () => [...warnings, ...(tls?.warnings() ?? []), ...app.overload.warnings(), ...logWarnings(sink)],
   })
   const endKeeping = tls?.keep(servers)
   observe({ event: 'sys_startup', address })

@@ -7,7 +7,7 @@ export { createApiKey, formatApiKey, hashSecret } from '../credentials/api-key.t
 export { accessLog, type AccessLogOptions, createRequestIds } from './access-log/plugin.ts'
 export { createLog, type Log, type LogOptions } from './access-log/log.ts'
 export { type AccessRecord, unparsedRecord } from './access-log/record.ts'
-export { type LogSink, openLogSink } from './access-log/sink.ts'
+export { type LogSink, type OpenLogSink, openLogSink } from './access-log/sink.ts'
 export type { KeyLookup } from './authentication/credentials.ts'
 export { createExternalIssuers, type ExternalIssuer, type ExternalIssuers, type ExternalIssuersOptions } from './authentication/issuers.ts'
 export { authentication, type AuthenticationOptions } from './authentication/plugin.ts'
@@ -16,6 +16,7 @@ export { clientAddress, type ClientAddresses, createClientAddresses } from './cl
 export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
 export { corsFields, type CorsOptions, corsPreflights, type PreflightOptions } from './cors/plugin.ts'
 export { CorsPolicies, corsRouteNames, type CorsRules } from './cors/policies.ts'
+export { alertOf } from './monitor/alerts.ts'
 export type {
   Decision as MonitorDecision,
   DecisionChange,
@@ -38,10 +39,12 @@ export {
   type RuleMode,
 } from './monitor/monitor.ts'
 export { createMemoryDecisions } from './monitor/memory-decisions.ts'
+export { Digest } from './monitor/digest.ts'
 export { clientDecisions, type DecisionOptions, principalDecisions, refuseAccount } from './monitor/plugin.ts'
 export type { Rule } from './monitor/rule.ts'
 export { builtInRules } from './monitor/rules/all.ts'
 export type { EndedRequest } from './monitor/signal.ts'
+export { createWebhook, type WebhookOutcome } from './monitor/webhook.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,

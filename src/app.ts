@@ -44,6 +44,8 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   /** What is asked about credentials. */
   readonly credentials: Omit<layers.AuthenticationOptions, 'observe' | 'clock'>
   readonly monitor: layers.Monitor
+  /** Called for every request as it begins. */
+  readonly begun: () => void
   /** Takes the record of every request that has ended: log, metrics and monitor look at it. */
   readonly ended: (record: layers.AccessRecord, request?: FastifyRequest) => void
   /** Whether an account was used from there before. */
@@ -88,6 +90,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
+  await server.register(layers.begunRequests, { begun: options.begun })
   // With those that say whose pages may read it.
   await server.register(layers.corsFields, { policies: cors })
   // 5: whoever is banned is refused before any work.

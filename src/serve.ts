@@ -4,9 +4,19 @@ import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, createMemoryDecisions, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
+import {
+  createLog,
+  createMemoryDecisions,
+  LimitSyntaxError,
+  type Log,
+  type Metrics,
+  type OpenLogSink,
+  openLogSink,
+  parseLimits,
+} from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
+import { openAlerting } from './serve/alerting.ts'
 import { openTls, type Tls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
 import { openDataDir } from './serve/data-folder.ts'
@@ -16,6 +26,7 @@ import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { openMonitor } from './serve/monitor.ts'
 import { createProtections } from './serve/protections.ts'
+import { countVotes, measureStore, openMetrics } from './serve/metrics.ts'
 import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
 import { type Connections, shareConnections } from './serve/open-files.ts'
@@ -87,6 +98,7 @@ interface Parts extends Pick<
   readonly connections: Connections
   readonly stores: Stores
   readonly accounts: OpenAccounts
+  readonly metrics: Metrics
   readonly warn: (warning: string) => void
 }
 
@@ -94,7 +106,8 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
   buildApp({
     ...parts,
     films,
-    votes,
+    votes: countVotes(votes, parts.metrics),
+    begun: parts.metrics.begun,
     maxConnections: connections.api,
     certificates: tls?.certificates,
     voterId: createVoterIds(masterKey.derive('voter')),
@@ -109,31 +122,35 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
 export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
   const clock = systemClock
   const { sink, log } = openLog(config, clock)
-  const { observe, ended, watch } = createWatching(log)
+  const { metrics, watch: watchAll } = openMetrics(sink)
+  const alerting = openAlerting({ config, clock, log })
+  const { observe, ended, watch } = createWatching(log, metrics, alerting.event)
   const shared = { config, clock, log, observe }
   // First, so that a certificate that cannot be used keeps nothing else from being tried again.
   const tls = await openTls({ ...shared, print, dataDir: () => openDataDir(config) })
-  const stores = await openStores({ ...shared, print, hasTerminal })
+  const stores = await openStores({ ...shared, print, hasTerminal, onQuery: metrics.queried })
   const { database, masterKey, trail, starterKeyPath, claim } = stores
   const { warnings, warn } = createWarnings(log, print)
   database.warnings.forEach(warn)
   const connections = shareConnections(config)
   if (connections.warning !== undefined) warn(connections.warning)
   const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
-  const limiterStore = await openLimiterStore({ ...shared, masterKey, warn })
+  const limiterStore = measureStore(await openLimiterStore({ ...shared, masterKey, warn }), metrics)
   const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
   const { monitor, replace } = await openMonitor({ ...shared, store: createMemoryDecisions() })
   watch(monitor)
-  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, ended, warn }
+  watchAll({ config, limiterStore, monitor })
+  const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, metrics, ended, warn }
   const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })
+  metrics.serves(app.routes)
   refuseUnknownRoutes(config, app.routes)
   const reloading = createReloading({
     ...shared,
     protections,
     routes: app.routes,
     print,
-    onReloaded: (next) => (replace(next), onReloaded(next)),
+    onReloaded: (next) => (replace(next), alerting.replace(next), onReloaded(next)),
   })
   const { address, opsAddress, servers } = await startListening({
     ...parts,
@@ -147,6 +164,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     observe({ event: 'sys_shutdown', reason })
     endKeeping?.()
     await Promise.all(servers.map(drain))
+    await alerting.close()
     await accounts.close()
     await monitor.close()
     await limiterStore.close()

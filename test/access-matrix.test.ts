@@ -87,7 +87,8 @@ const expected: Record<string, Row> = {
   'DELETE /v1/limits/:identity': admins,
 }
 
-const expectedOps: Readonly<Record<string, number>> = { 'GET /livez': 200, 'HEAD /livez': 200, 'GET /readyz': 200, 'HEAD /readyz': 200 }
+const opsTargets = ['/livez', '/readyz', '/metrics']
+const expectedOps = Object.fromEntries(opsTargets.flatMap((target) => [[`GET ${target}`, 200] as const, [`HEAD ${target}`, 200] as const]))
 
 const { app, api, health, lines, database, addMember, addKey, close } = await openAccessApp()
 after(close)
@@ -259,7 +260,7 @@ describe('the ops listener', () => {
       const [method = '', target = ''] = route.split(' ')
       assert.equal((await ask(health, { method, target })).status, status, route)
     }
-    for (const target of ['/livez', '/readyz']) {
+    for (const target of opsTargets) {
       for (const method of methods.filter((one) => !['GET', 'HEAD', 'OPTIONS'].includes(one))) {
         const answer = await ask(health, { method, target })
         assert.deepEqual([answer.status, answer.field('allow')], [405, 'GET, HEAD, OPTIONS'], `${method} ${target}`)

@@ -5,7 +5,7 @@ export type { AccessClaims } from '../credentials/access-token.ts'
 export type { Principal } from '../core/request.ts'
 export { createApiKey, formatApiKey, hashSecret } from '../credentials/api-key.ts'
 export { accessLog, type AccessLogOptions, createRequestIds } from './access-log/plugin.ts'
-export { createLog, type Log, type LogOptions } from './access-log/log.ts'
+export { createLog, eventLevels, type Log, type LogOptions } from './access-log/log.ts'
 export { type AccessRecord, unparsedRecord } from './access-log/record.ts'
 export { type LogSink, type OpenLogSink, openLogSink } from './access-log/sink.ts'
 export type { KeyLookup } from './authentication/credentials.ts'
@@ -16,7 +16,9 @@ export { clientAddress, type ClientAddresses, createClientAddresses } from './cl
 export { concurrency, type ConcurrencyLimits, type ConcurrencyOptions } from './concurrency.ts'
 export { corsFields, type CorsOptions, corsPreflights, type PreflightOptions } from './cors/plugin.ts'
 export { CorsPolicies, corsRouteNames, type CorsRules } from './cors/policies.ts'
-export { alertOf } from './monitor/alerts.ts'
+export { alertOf, type Message as AlertMessage } from './monitor/alerts.ts'
+export { createMetrics, type Metrics, type MetricsOptions } from './metrics/metrics.ts'
+export { begunRequests } from './metrics/plugin.ts'
 export type {
   Decision as MonitorDecision,
   DecisionChange,
@@ -44,7 +46,7 @@ export { clientDecisions, type DecisionOptions, principalDecisions, refuseAccoun
 export type { Rule } from './monitor/rule.ts'
 export { builtInRules } from './monitor/rules/all.ts'
 export type { EndedRequest } from './monitor/signal.ts'
-export { createWebhook, type WebhookOutcome } from './monitor/webhook.ts'
+export { Webhook, type WebhookOutcome } from './monitor/webhook.ts'
 export {
   addMethodAnswers,
   addNotFoundAnswer,

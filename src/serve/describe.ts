@@ -58,6 +58,7 @@ export const describeApp = async (config: Config): Promise<App> => {
     observe: log.event,
     certificates: undefined,
     monitor: (await openMonitor({ config, clock, observe: log.event, store: createMemoryDecisions() })).monitor,
+    begun: () => undefined,
     ended: log.access,
     isKnownPlace: () => Promise.resolve(false),
     limiterStore,
@@ -97,7 +98,12 @@ const unlimited: EffectiveLimits = { name: '', anonymous: [], authenticated: [],
 const opsRouteEntries = async (config: Config): Promise<readonly RouteEntry[]> => {
   const server = Fastify()
   const routes = collectRoutes(server)
-  opsRoutes(server, { database: createOfflineDatabase(config.database.url), databaseDir: config.data.dir, warnings: () => [] })
+  opsRoutes(server, {
+    database: createOfflineDatabase(config.database.url),
+    databaseDir: config.data.dir,
+    warnings: () => [],
+    metrics: { text: () => Promise.resolve(''), contentType: 'text/plain' },
+  })
   await server.ready()
   return routes
 }

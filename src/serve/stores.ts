@@ -12,7 +12,7 @@ import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { type MasterKey, openMasterKey } from '../credentials/master-key.ts'
-import { type Database, DatabaseError, explainConnectFailure, openDatabase } from '../db/open.ts'
+import { type Database, DatabaseError, explainConnectFailure, type OnQuery, openDatabase } from '../db/open.ts'
 import { type ClaimInvitation, openClaim } from './claim.ts'
 import { openDataDir } from './data-folder.ts'
 import { refuseUnclaimedBinding } from './public-binding.ts'
@@ -38,15 +38,16 @@ interface StoresOptions {
   readonly print: (text: string) => void
   /** Whether what is printed is seen at once and kept nowhere. */
   readonly hasTerminal: boolean
+  readonly onQuery: OnQuery
 }
 
 /** Data folder, keys and database, with what a first start puts into them. Throws a `ConfigError` where the database cannot be used. */
-export const openStores = async ({ config, clock, observe, print, hasTerminal }: StoresOptions): Promise<Stores> => {
+export const openStores = async ({ config, clock, observe, print, hasTerminal, onQuery }: StoresOptions): Promise<Stores> => {
   const dataDir = openDataDir(config)
   const masterKey = openMasterKey(dataDir, config.secrets.key)
   const { url } = config.database
   const sharedKey = url === 'sqlite' ? undefined : masterKey
-  const database = await blamed(config, openDatabase({ url, dataDir, observe }))
+  const database = await blamed(config, openDatabase({ url, dataDir, observe, onQuery }))
   const films = createFilmRepository(database, clock)
   const keys = createApiKeyRepository(database, clock.epochMs)
   const accounts = createAccountRepository(database)

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Observe } from '../core/events.ts'
-import { type AccessRecord, endedRequest, type Log, type Monitor } from '../layers/index.ts'
+import { type AccessRecord, endedRequest, type Log, type Metrics, type Monitor } from '../layers/index.ts'
 
 export interface Watching {
   /** What layers tell goes to all who consume events. */
@@ -13,15 +13,18 @@ export interface Watching {
 }
 
 /** The one place where events and requests are handed out: to the log first, for what comes behind may fail. */
-export const createWatching = (log: Log): Watching => {
+export const createWatching = (log: Log, metrics: Metrics, alert: Observe): Watching => {
   let monitor: Monitor | undefined
   return {
     observe: (event) => {
       log.event(event)
+      metrics.event(event)
       monitor?.event(event)
+      alert(event)
     },
     ended: (record, request) => {
       log.access(record)
+      metrics.ended(record, request)
       if (request !== undefined) monitor?.request(endedRequest(record, request))
     },
     watch: (opened) => void (monitor = opened),

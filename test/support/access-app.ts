@@ -21,6 +21,7 @@ import { type Database, openDatabase } from '../../src/db/open.ts'
 import type { Outcome } from '../../src/db/unit.ts'
 import { createLog, createMemoryDecisions, createMemoryStore, endedRequest } from '../../src/layers/index.ts'
 import { openAccounts } from '../../src/serve/accounts.ts'
+import { openMetrics } from '../../src/serve/metrics.ts'
 import { openMonitor } from '../../src/serve/monitor.ts'
 import { createProtections } from '../../src/serve/protections.ts'
 import { buildOpsApp } from '../../src/side-apps.ts'
@@ -55,12 +56,15 @@ export const openAccessApp = async (given?: Database) => {
   const shared = { config, clock, observe: log.event, database, masterKey, trail, limiterStore }
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
   const { monitor } = await openMonitor({ ...shared, store: createMemoryDecisions() })
+  const { metrics } = openMetrics({ droppedLines: 0 })
   const app = await buildApp({
     ...shared,
     certificates: undefined,
     monitor,
+    begun: metrics.begun,
     ended: (record, request) => {
       log.access(record)
+      metrics.ended(record, request)
       if (request !== undefined) monitor.request(endedRequest(record, request))
     },
     isKnownPlace: accounts.isKnownPlace,
@@ -74,7 +78,7 @@ export const openAccessApp = async (given?: Database) => {
     voterId: createVoterIds(Buffer.alloc(32)),
     onUntrustedProxy: () => undefined,
   })
-  const ops = await buildOpsApp({ ...shared, log, databaseDir: folder, warnings: () => [] })
+  const ops = await buildOpsApp({ ...shared, log, databaseDir: folder, warnings: () => [], metrics })
   await films.add({ name: 'Frozen' })
   return {
     app,

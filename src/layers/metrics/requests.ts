@@ -1,0 +1,83 @@
+import type { Family } from './exposition.ts'
+import { createHistograms, type Histogram, requestBounds } from './families.ts'
+
+/** What the metrics look at of a request that has ended; null as in the log. */
+export interface CountedRequest {
+  readonly method: string | null
+  /** A template of ours, never a path. */
+  readonly route: string | null
+  readonly status: number | null
+  readonly durationMs: number
+  /** `ok`, `aborted`, or the code that refused. */
+  readonly verdict: string
+}
+
+export interface ServedRoute {
+  readonly method: string
+  readonly url: string
+}
+
+/** No template of a route looks like this: they begin with a slash. */
+export const none = '_none'
+const other = '_OTHER'
+
+/** The methods of RFC 9110 and PATCH (RFC 5789), which the semantic conventions of OpenTelemetry know; every other one is `_OTHER`. */
+const knownMethods = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE'] as const
+
+export interface RequestDurations extends Family {
+  count(request: CountedRequest): void
+  /** From here on these are served: only their methods are told by name. */
+  serves(routes: readonly ServedRoute[]): void
+}
+
+type ByStatus = Map<number | null, Histogram>
+
+/**
+ * Durations by method, route and status. A client chooses the method, and with it one of a route's refusals; so that nobody makes series out of
+ * that, a method that a route does not have is `_OTHER` there, and the number of series is bounded by the table of routes times the statuses
+ * that there are. Costs three look-ups by strings that are already hashed.
+ */
+export const createRequestDurations = (): RequestDurations => {
+  const family = createHistograms({
+    name: 'http_server_request_duration_seconds',
+    help: 'Time from the request to the end of its answer, by method, template of the route, and status.',
+    bounds: requestBounds,
+  })
+  const routes = new Map<string | null, Map<string | null, ByStatus>>()
+
+  const methodsOf = (route: string | null): Map<string | null, ByStatus> => {
+    const known = routes.get(route)
+    if (known !== undefined) return known
+    const fresh = new Map<string | null, ByStatus>([[other, new Map()]])
+    routes.set(route, fresh)
+    return fresh
+  }
+  const noRoute = methodsOf(null)
+  for (const method of knownMethods) noRoute.set(method, new Map())
+
+  /** The first of its kind. */
+  const open = (method: string | null, { route, status }: CountedRequest, statuses: ByStatus): Histogram => {
+    const labels = { method: method ?? none, route: route ?? none, status: status === null ? none : String(status) }
+    const histogram = family.of(labels)
+    statuses.set(status, histogram)
+    return histogram
+  }
+
+  return {
+    ...family,
+    count: (request) => {
+      const methods = methodsOf(request.route)
+      const own = methods.get(request.method)
+      const statuses = own ?? (methods.get(other) as ByStatus)
+      const histogram = statuses.get(request.status) ?? open(own === undefined ? other : request.method, request, statuses)
+      histogram.observe(request.durationMs / 1000)
+    },
+    serves: (served) => {
+      for (const { method, url } of served) {
+        const methods = methodsOf(url)
+        if (!methods.has(method)) methods.set(method, new Map())
+        if (!methods.has('OPTIONS')) methods.set('OPTIONS', new Map())
+      }
+    },
+  }
+}

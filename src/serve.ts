@@ -4,16 +4,7 @@ import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import {
-  createLog,
-  createMemoryDecisions,
-  LimitSyntaxError,
-  type Log,
-  type Metrics,
-  type OpenLogSink,
-  openLogSink,
-  parseLimits,
-} from './layers/index.ts'
+import { createLog, createMemoryDecisions, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openAlerting } from './serve/alerting.ts'
@@ -26,7 +17,7 @@ import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { openMonitor } from './serve/monitor.ts'
 import { createProtections } from './serve/protections.ts'
-import { countVotes, measureStore, openMetrics } from './serve/metrics.ts'
+import { countVotes, measureStore, openMetrics, type ServedMetrics } from './serve/metrics.ts'
 import { startListening } from './serve/listening.ts'
 import { createReloading } from './serve/reload.ts'
 import { type Connections, shareConnections } from './serve/open-files.ts'
@@ -98,7 +89,7 @@ interface Parts extends Pick<
   readonly connections: Connections
   readonly stores: Stores
   readonly accounts: OpenAccounts
-  readonly metrics: Metrics
+  readonly metrics: ServedMetrics
   readonly warn: (warning: string) => void
 }
 
@@ -122,7 +113,7 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
 export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promise<Serving> => {
   const clock = systemClock
   const { sink, log } = openLog(config, clock)
-  const { metrics, watch: watchAll } = openMetrics(sink)
+  const metrics = openMetrics(sink)
   const alerting = openAlerting({ config, clock, log })
   const { observe, ended, watch } = createWatching(log, metrics, alerting.event)
   const shared = { config, clock, log, observe }
@@ -140,10 +131,9 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const protections = createProtections(config)
   const { monitor, replace } = await openMonitor({ ...shared, store: createMemoryDecisions() })
   watch(monitor)
-  watchAll({ config, limiterStore, monitor })
   const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, metrics, ended, warn }
   const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })
-  metrics.serves(app.routes)
+  metrics.watch({ ...parts, routes: app.routes })
   refuseUnknownRoutes(config, app.routes)
   const reloading = createReloading({
     ...shared,
@@ -164,8 +154,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     observe({ event: 'sys_shutdown', reason })
     endKeeping?.()
     await Promise.all(servers.map(drain))
-    await alerting.close()
-    await accounts.close()
+    await Promise.all([alerting.close(), accounts.close()])
     await monitor.close()
     await limiterStore.close()
     await database.close()

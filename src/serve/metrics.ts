@@ -1,7 +1,16 @@
 import type { VoteRepository } from '../api/votes/repository.ts'
 import type { Config } from '../config.ts'
 import type { SecurityEventName } from '../core/events.ts'
-import { createMetrics, type Decision, eventLevels, type LimiterStore, type Metrics, type Monitor, type Quota } from '../layers/index.ts'
+import {
+  createMetrics,
+  type Decision,
+  eventLevels,
+  type LimiterStore,
+  type Metrics,
+  type Monitor,
+  type Quota,
+  type RouteEntry,
+} from '../layers/index.ts'
 import type { OpenLimiterStore } from './limiter-store.ts'
 
 /** What is known only when all is open; a scrape before that finds nothing of it. */
@@ -9,15 +18,15 @@ export interface Watched {
   readonly config: Config
   readonly limiterStore: Pick<OpenLimiterStore, 'tracked' | 'capacity'>
   readonly monitor: Pick<Monitor, 'tracked' | 'decisions'>
+  readonly routes: readonly RouteEntry[]
 }
 
-export interface OpenMetrics {
-  readonly metrics: Metrics
+export interface ServedMetrics extends Metrics {
   readonly watch: (watched: Watched) => void
 }
 
 /** The metrics of this server, which read what only others know when they are scraped. */
-export const openMetrics = (sink: { readonly droppedLines: number }): OpenMetrics => {
+export const openMetrics = (sink: { readonly droppedLines: number }): ServedMetrics => {
   let watched: Watched | undefined
   const metrics = createMetrics({
     events: Object.keys(eventLevels) as SecurityEventName[],
@@ -28,7 +37,13 @@ export const openMetrics = (sink: { readonly droppedLines: number }): OpenMetric
       droppedLogLines: () => sink.droppedLines,
     },
   })
-  return { metrics, watch: (all) => void (watched = all) }
+  return {
+    ...metrics,
+    watch: (all) => {
+      watched = all
+      metrics.serves(all.routes)
+    },
+  }
 }
 
 /** The store counts logs, of which a client has up to four; the operator has set clients. Nothing where another program counts. */
@@ -101,9 +116,9 @@ export const measureStore = (store: OpenLimiterStore, { store: { decisions, dura
 /** Ids of keys stay out: there may be many, and what each does stands in the log. */
 const policyOf = (scope: string): string => (scope.startsWith('key ') ? 'key' : scope)
 
-export const countVotes = ({ record }: VoteRepository, { voted }: Metrics): VoteRepository => ({
+export const countVotes = (repository: VoteRepository, { voted }: Metrics): VoteRepository => ({
   record: async (voter, votes) => {
-    const recorded = await record(voter, votes)
+    const recorded = await repository.record(voter, votes)
     voted(recorded.filter(Boolean).length)
     return recorded
   },

@@ -79,7 +79,7 @@ class Series<Child> {
 }
 
 export interface Counters extends Family {
-  of(labels: Labels): Counter
+  readonly of: (labels: Labels) => Counter
 }
 
 export const createCounters = ({ name, help }: Described): Counters => {
@@ -94,7 +94,7 @@ export const createCounters = ({ name, help }: Described): Counters => {
 }
 
 export interface Histograms extends Family {
-  of(labels: Labels): Histogram
+  readonly of: (labels: Labels) => Histogram
 }
 
 export const createHistograms = ({ name, help, bounds }: Described & { readonly bounds: readonly number[] }): Histograms => {

@@ -23,25 +23,25 @@ export interface MetricsOptions {
 
 export interface Metrics {
   /** A request that will end. */
-  begun(): void
+  readonly begun: () => void
   /** Any request that has ended; `request` where it was begun. */
-  ended(record: CountedRequest, request?: FastifyRequest): void
-  event(event: SecurityEvent): void
+  readonly ended: (record: CountedRequest, request?: FastifyRequest) => void
+  readonly event: (event: SecurityEvent) => void
   /** Votes that were recorded. */
-  voted(votes: number): void
+  readonly voted: (votes: number) => void
   /** How long the database took; `query` is one of a closed list. */
-  queried(query: string, seconds: number): void
+  readonly queried: (query: string, seconds: number) => void
   readonly store: StoreMetrics
   /** The routes of the server whose requests are counted. */
-  serves(routes: readonly ServedRoute[]): void
+  readonly serves: (routes: readonly ServedRoute[]) => void
   /** Everything, in the text format of Prometheus. */
-  text(): Promise<string>
+  readonly text: () => Promise<string>
   readonly contentType: string
 }
 
 export interface StoreMetrics {
   /** Of decisions about the quotas with this name, which is a configured one. */
-  decisions(policy: string): Readonly<Record<'allowed' | 'refused' | 'failed', Counter>>
+  readonly decisions: (policy: string) => Readonly<Record<'allowed' | 'refused' | 'failed', Counter>>
   readonly duration: Histogram
 }
 
@@ -51,11 +51,7 @@ export const createMetrics = ({ events, readings }: MetricsOptions): Metrics => 
   const refusals = createRefusals()
   const happened = createEventCounters(events)
   const store = createStoreMetrics()
-  const queries = createHistograms({
-    name: 'filmgate_db_duration_seconds',
-    help: 'Time of reads and commits of the database, waiting included; probe is the health check.',
-    bounds: storeBounds,
-  })
+  const queries = createQueryHistograms()
   const votes = createCounters({ name: 'filmgate_votes_total', help: 'Votes that were recorded, changed ones too.' })
   const voted = votes.of({})
   let active = 0
@@ -69,14 +65,7 @@ export const createMetrics = ({ events, readings }: MetricsOptions): Metrics => 
     happened.family,
     votes,
     queries,
-    createReading(
-      {
-        name: 'filmgate_config_last_reload_success',
-        help: '1 where the configuration or certificate was read well the last time.',
-        type: 'gauge',
-      },
-      () => Number(isReloaded),
-    ),
+    createReading(reloaded, () => Number(isReloaded)),
     ...readFamilies(readings),
   ]
   const processMetrics = createProcessMetrics()
@@ -128,6 +117,19 @@ const createEventCounters = (names: readonly SecurityEventName[]) => {
     },
   }
 }
+
+const reloaded = {
+  name: 'filmgate_config_last_reload_success',
+  help: '1 where the configuration or certificate was read well the last time.',
+  type: 'gauge',
+} as const
+
+const createQueryHistograms = () =>
+  createHistograms({
+    name: 'filmgate_db_duration_seconds',
+    help: 'Time of reads and commits of the database, waiting included; probe is the health check.',
+    bounds: storeBounds,
+  })
 
 const createStoreMetrics = () => {
   const decided = createCounters({

@@ -60,7 +60,7 @@ const layerOf = (code: ProblemCode, refused: Refused): string => {
 
 export interface Refusals extends Counters {
   /** `verdict` as in the log: nothing is counted for `ok` and `aborted`. */
-  count(verdict: string, refused: Refused): void
+  readonly count: (verdict: string, refused: Refused) => void
 }
 
 /** Refusals by layer and code. All series are there from the start, so that a first refusal is seen as a growth. */

@@ -25,12 +25,17 @@ const other = '_OTHER'
 const knownMethods = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE'] as const
 
 export interface RequestDurations extends Family {
-  count(request: CountedRequest): void
+  readonly count: (request: CountedRequest) => void
   /** From here on these are served: only their methods are told by name. */
-  serves(routes: readonly ServedRoute[]): void
+  readonly serves: (routes: readonly ServedRoute[]) => void
 }
 
 type ByStatus = Map<number | null, Histogram>
+
+interface RouteSeries {
+  readonly byMethod: Map<string | null, ByStatus>
+  readonly others: ByStatus
+}
 
 /**
  * Durations by method, route and status. A client chooses the method, and with it one of a route's refusals; so that nobody makes series out of
@@ -43,22 +48,19 @@ export const createRequestDurations = (): RequestDurations => {
     help: 'Time from the request to the end of its answer, by method, template of the route, and status.',
     bounds: requestBounds,
   })
-  const routes = new Map<string | null, Map<string | null, ByStatus>>()
+  const routes = new Map<string | null, RouteSeries>()
 
-  const methodsOf = (route: string | null): Map<string | null, ByStatus> => {
-    const known = routes.get(route)
-    if (known !== undefined) return known
-    const fresh = new Map<string | null, ByStatus>([[other, new Map()]])
-    routes.set(route, fresh)
-    return fresh
+  const seriesOf = (route: string | null, methods: readonly string[]): RouteSeries => {
+    const known = routes.get(route) ?? { byMethod: new Map<string | null, ByStatus>(), others: new Map() }
+    for (const method of methods) if (!known.byMethod.has(method)) known.byMethod.set(method, new Map())
+    routes.set(route, known)
+    return known
   }
-  const noRoute = methodsOf(null)
-  for (const method of knownMethods) noRoute.set(method, new Map())
+  seriesOf(null, knownMethods)
 
   /** The first of its kind. */
   const open = (method: string | null, { route, status }: CountedRequest, statuses: ByStatus): Histogram => {
-    const labels = { method: method ?? none, route: route ?? none, status: status === null ? none : String(status) }
-    const histogram = family.of(labels)
+    const histogram = family.of({ method: method ?? none, route: route ?? none, status: status === null ? none : String(status) })
     statuses.set(status, histogram)
     return histogram
   }
@@ -66,18 +68,15 @@ export const createRequestDurations = (): RequestDurations => {
   return {
     ...family,
     count: (request) => {
-      const methods = methodsOf(request.route)
-      const own = methods.get(request.method)
-      const statuses = own ?? (methods.get(other) as ByStatus)
-      const histogram = statuses.get(request.status) ?? open(own === undefined ? other : request.method, request, statuses)
-      histogram.observe(request.durationMs / 1000)
+      const { route, method, status, durationMs } = request
+      const { byMethod, others } = routes.get(route) ?? seriesOf(route, [])
+      const own = byMethod.get(method)
+      const statuses = own ?? others
+      const histogram = statuses.get(status) ?? open(own === undefined ? other : method, request, statuses)
+      histogram.observe(durationMs / 1000)
     },
     serves: (served) => {
-      for (const { method, url } of served) {
-        const methods = methodsOf(url)
-        if (!methods.has(method)) methods.set(method, new Map())
-        if (!methods.has('OPTIONS')) methods.set('OPTIONS', new Map())
-      }
+      for (const { method, url } of served) seriesOf(url, [method, 'OPTIONS'])
     },
   }
 }

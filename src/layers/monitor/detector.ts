@@ -1,7 +1,22 @@
 import type { Clock } from '../../core/clock.ts'
-import type { Evidence } from './decision.ts'
-import type { Rule } from './rule.ts'
+import { clientOf, networkOf, targetOf, valuesOf } from './aspects.ts'
+import { Buckets } from './buckets.ts'
+import { classify } from './classify.ts'
+import {
+  type CompiledRule,
+  compileRules,
+  type CompiledRules,
+  type EventTest,
+  fitsRequest,
+  type RequestTest,
+  type Watch,
+} from './compile.ts'
+import { type Evidence, type EvidenceSignal, maxEvidence } from './decision.ts'
+import { evidenceOf } from './evidence.ts'
+import { type Key, Keys } from './keys.ts'
+import type { Aspect, Rule, Tag } from './rule.ts'
 import type { Signal } from './signal.ts'
+import { Traces } from './traces.ts'
 
 /** A rule's bucket ran over. */
 export interface Overflow {
@@ -23,23 +38,206 @@ export interface BucketState {
 
 export interface DetectorOptions {
   readonly rules: readonly Rule[]
-  readonly clock: Clock
+  readonly clock: Pick<Clock, 'monotonicMs'>
   /** Buckets that are held at once; see docs/monitor.md for what happens beyond. */
   readonly maxTracked: number
+  /** Whose signals pour nothing. Asked only where one would. */
+  readonly isExempt: (addressOrPrefix: string) => boolean
   readonly onOverflow: (overflow: Overflow) => void
 }
 
 /** Pours signals into the buckets of the rules. */
 export interface Detector {
   see(signal: Signal): void
-  /** The buckets of a client prefix, a subject or a credential. */
+  /** The buckets of a client prefix, a network, a subject or a credential. */
   bucketsOf(who: string): readonly BucketState[]
   /** Buckets that are held now. */
   readonly tracked: number
+  /** How often a newcomer was counted together with its network, because there was no room. */
+  readonly shared: number
 }
 
-export const createDetector = ({ rules: _rules }: DetectorOptions): Detector => ({
-  see: () => undefined,
-  bucketsOf: () => [],
-  tracked: 0,
-})
+/** Throws a RangeError for a rule that means nothing. */
+export const createDetector = (options: DetectorOptions): Detector => new BucketDetector(options)
+
+/** What is known of the signal at hand, found out once and only where a rule asks. */
+interface Look {
+  readonly signal: Signal
+  readonly now: number
+  readonly client: string | null
+  readonly tagsOf: () => ReadonlySet<Tag>
+  isExempt?: boolean
+}
+
+/** Ours, or canonical. What a client chose to send is told from others by its digest, never shown. */
+const shownAspects: ReadonlySet<Aspect> = new Set(['client', 'network', 'account', 'principal', 'route'])
+/** By these somebody can be named. */
+const namingAspects: ReadonlySet<Aspect> = new Set(['client', 'network', 'account', 'principal'])
+const noTags: ReadonlySet<Tag> = new Set()
+
+class BucketDetector implements Detector {
+  readonly #options: DetectorOptions
+  readonly #rules: CompiledRules
+  readonly #keys = new Keys()
+  readonly #buckets: Buckets
+  readonly #traces = new Traces()
+  #now = 0
+
+  constructor(options: DetectorOptions) {
+    this.#options = options
+    this.#rules = compileRules(options.rules)
+    this.#buckets = new Buckets(options.maxTracked, this.#keys)
+  }
+
+  get tracked(): number {
+    return this.#buckets.tracked
+  }
+
+  get shared(): number {
+    return this.#buckets.shared
+  }
+
+  see(signal: Signal): void {
+    if (signal.kind === 'event') {
+      const watches = this.#rules.ofEvent(signal.event.event)
+      if (watches !== undefined) this.#event(signal, watches)
+      return
+    }
+    const { method, route, verdict } = signal.request
+    const plan = this.#rules.ofRoute(method, route)
+    const watches = verdict === 'ok' ? plan.ok : plan.other
+    // Who is refused by a decision would prolong it with each try, or have the next one at once.
+    if (watches.length > 0 && verdict !== 'abnormal_usage_detected') this.#request(signal, watches)
+  }
+
+  bucketsOf(who: string): readonly BucketState[] {
+    const now = this.#monotonic()
+    const found = new Map<string, BucketState>()
+    const add = (compiled: CompiledRule, key: Key, group: string): void => {
+      const level = this.#buckets.level(compiled, key, now)
+      const { name, bucket } = compiled.rule
+      if (level > 0) found.set(`${name} ${group}`, { rule: name, group, level, capacity: bucket.capacity })
+    }
+    const network = networkOf(who)
+    for (const compiled of this.#rules.rules) {
+      const [aspect, ...others] = compiled.groupBy
+      if (aspect === undefined || others.length > 0 || !namingAspects.has(aspect)) continue
+      const value = aspect === 'network' ? (network ?? who) : who
+      add(compiled, this.#keys.ofGroup(compiled, [value]), value)
+    }
+    for (const { rule, key, group } of this.#traces.with(who)) add(rule, key, group.join(' '))
+    return [...found.values()]
+  }
+
+  #event(signal: Extract<Signal, { kind: 'event' }>, watches: readonly Watch<EventTest>[]): void {
+    const look: Look = { signal, now: this.#monotonic(), client: clientOf(signal), tagsOf: () => noTags }
+    const { event } = signal
+    for (const { rule, pours, completes } of watches) {
+      if (completes.some((fits) => fits(event)) && this.#complete(rule, look)) continue
+      if (pours.some((fits) => fits(event))) this.#pour(rule, look, undefined)
+    }
+  }
+
+  #request(signal: Extract<Signal, { kind: 'request' }>, watches: readonly Watch<RequestTest>[]): void {
+    const { request } = signal
+    let look: Look | undefined
+    let tags: ReadonlySet<Tag> | undefined
+    const tagsOf = (): ReadonlySet<Tag> => (tags ??= classify(request))
+    const fit = (tests: readonly RequestTest[]): Tag | true | undefined => {
+      for (const test of tests) {
+        const found = fitsRequest(test, request, tagsOf)
+        if (found !== undefined) return found
+      }
+      return undefined
+    }
+    for (const { rule, pours, completes } of watches) {
+      const completing = completes.length === 0 ? undefined : fit(completes)
+      const pouring = pours.length === 0 ? undefined : fit(pours)
+      if (completing === undefined && pouring === undefined) continue
+      look ??= { signal, now: this.#monotonic(), client: clientOf(signal), tagsOf }
+      if (completing !== undefined && this.#complete(rule, look)) continue
+      if (pouring !== undefined) this.#pour(rule, look, pouring === true ? undefined : pouring)
+    }
+  }
+
+  #pour(compiled: CompiledRule, look: Look, tag: Tag | undefined): void {
+    for (const group of groupsOf(compiled.groupBy, look.signal)) {
+      if (this.#isExempt(look)) return
+      const key = this.#keys.ofGroup(compiled, group)
+      if (compiled.distinct === undefined) this.#pourOne(compiled, key, group, { look, tag })
+      else {
+        for (const value of valuesOf(compiled.distinct, look.signal)) {
+          const isNew = this.#buckets.isNew(compiled, this.#keys.ofValue(key, compiled.distinct, value), look.now)
+          if (isNew) this.#pourOne(compiled, key, group, { look, tag })
+        }
+      }
+    }
+  }
+
+  #pourOne(compiled: CompiledRule, asked: Key, group: readonly string[], { look, tag }: { look: Look; tag: Tag | undefined }): void {
+    const poured = this.#buckets.pour(compiled, asked, look.client, look.now)
+    if (poured === undefined) return
+    const { key, level, isOver, wasEmpty } = poured
+    const signal = evidenceOf(look.signal, tag)
+    if (isOver && !compiled.isCompleted) {
+      const before = wasEmpty ? [] : this.#traces.take(key)
+      this.#overflow(compiled, look, { level, signals: [...before, signal] })
+      return
+    }
+    const { capacity } = compiled.rule.bucket
+    this.#traces.note(compiled, key, signal, { wasEmpty, isHalfFull: 2 * level >= capacity, group: () => shown(compiled, key, group) })
+  }
+
+  /** Whether the signal was what a full bucket waited for. */
+  #complete(compiled: CompiledRule, look: Look): boolean {
+    for (const group of groupsOf(compiled.groupBy, look.signal)) {
+      const key = this.#keys.ofGroup(compiled, group)
+      if (!this.#buckets.isFull(compiled, key, look.now) || this.#isExempt(look)) continue
+      const level = this.#buckets.level(compiled, key, look.now)
+      this.#buckets.empty(key)
+      this.#overflow(compiled, look, { level, signals: [...this.#traces.take(key), evidenceOf(look.signal, undefined)] })
+      return true
+    }
+    return false
+  }
+
+  #overflow({ rule }: CompiledRule, { signal, client }: Look, filled: { level: number; signals: readonly EvidenceSignal[] }): void {
+    const target = targetOf(rule.decision.scope, signal)
+    if (target === undefined) return
+    const { requestId } = signal.kind === 'request' ? signal.request : { requestId: null, ...signal.event }
+    const { capacity, leakPerSecond } = rule.bucket
+    this.#options.onOverflow({
+      rule,
+      target,
+      evidence: { bucket: { capacity, leakPerSecond, level: filled.level }, signals: filled.signals.slice(-maxEvidence) },
+      requestId,
+      client,
+    })
+  }
+
+  /** By address where it is known: the allow list may name one host of a prefix. */
+  #isExempt(look: Look): boolean {
+    const { signal, client } = look
+    const who = signal.kind === 'request' ? signal.request.client.address : client
+    return (look.isExempt ??= who !== null && this.#options.isExempt(who))
+  }
+
+  /** A clock that went back would fill buckets again that had run out, so here it stands still instead. */
+  #monotonic(): number {
+    return (this.#now = Math.max(this.#now, this.#options.clock.monotonicMs()))
+  }
+}
+
+/** One value for each aspect; several groups where the signal has several values of one, none where it lacks one. */
+const groupsOf = (aspects: readonly Aspect[], signal: Signal): readonly (readonly string[])[] => {
+  let groups: readonly (readonly string[])[] = [[]]
+  for (const aspect of aspects) {
+    const values = valuesOf(aspect, signal)
+    groups = groups.flatMap((group) => values.map((value) => [...group, value]))
+  }
+  return groups
+}
+
+/** What a client sent is shown as the digest that it is told from others by. */
+const shown = ({ groupBy }: CompiledRule, { hi }: Key, group: readonly string[]): readonly string[] =>
+  group.map((value, i) => (shownAspects.has(groupBy[i]!) ? value : `${groupBy[i]} #${(hi >>> 0).toString(16).padStart(8, '0')}`))

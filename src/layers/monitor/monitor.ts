@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 
-import { parseAddress, clientNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observe, SecurityEvent } from '../../core/events.ts'
 import type { Decision, DecisionScope, DecisionStore, DecisionType, Origin } from './decision.ts'
@@ -92,7 +91,8 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     observe(createdEvent(decision, overflow))
     store.save(decision).catch(() => undefined)
   }
-  const detector = createDetector({ rules, clock, maxTracked, onOverflow })
+  const isExempt = (prefix: string): boolean => policy().isExempt(prefix)
+  const detector = createDetector({ rules, clock, maxTracked, isExempt, onOverflow })
   return {
     event: (event) => {
       const epochMs = clock.epochMs()
@@ -164,7 +164,7 @@ const decisionFor = ({ rule, target, evidence, ...facts }: Overflow, parts: Deci
     id: createDecisionId(),
     scope,
     target,
-    type: type === 'tell' ? 'ban' : type,
+    type,
     rule: rule.name,
     reason: rule.summary,
     by: 'monitor',
@@ -192,9 +192,3 @@ const createdEvent = (
   until: new Date(expiresAt).toISOString(),
   ...(observed ? { observed: true } : {}),
 })
-
-/** The network of a client prefix, for rules that look at networks. */
-export const networkOf = (prefix: string): string | undefined => {
-  const parts = parseAddress(prefix.split('/')[0] ?? '')
-  return parts && clientNetwork(parts)
-}

@@ -6,6 +6,8 @@ import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
+import { createDecisionRepository } from './api/security/decision-repository.ts'
+import { securityRoutes } from './api/security/routes.ts'
 import type { ApiDescription } from './api/site/document.ts'
 import type { Delivery } from './api/site/page-fields.ts'
 import { pageRoutes } from './api/site/page.ts'
@@ -91,6 +93,7 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
   await server.register(layers.begunRequests, { begun: options.begun })
+  await server.register(layers.tracing, { isTrusted: listener.accessLog.isTrusted, refusalOf: (request) => request.refusal?.code })
   // With those that say whose pages may read it.
   await server.register(layers.corsFields, { policies: cors })
   // 5: whoever is banned is refused before any work.
@@ -173,6 +176,9 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
   accountRoutes(server, options.accounts)
   const { cursors, database, trail } = options.accounts
   auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
+  const decisions = createDecisionRepository({ database, trail, epochMs: clock.epochMs })
+  const { monitor, isKnownPlace } = options
+  securityRoutes(server, { ...options.accounts, monitor, decisions, isKnownPlace, timers: systemTimers })
   limitRoutes(server, { routes, limits, store, observe, trail, originOf: options.originOf })
   return siteRoutes(server, {
     routes,

@@ -4,7 +4,16 @@ import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, createMemoryDecisions, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
+import {
+  createLog,
+  createMemoryDecisions,
+  flushTraces,
+  LimitSyntaxError,
+  type Log,
+  type OpenLogSink,
+  openLogSink,
+  parseLimits,
+} from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openAlerting } from './serve/alerting.ts'
@@ -158,6 +167,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     await monitor.close()
     await limiterStore.close()
     await database.close()
+    await flushTraces()
     sink.flush()
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))

@@ -1,0 +1,173 @@
+import type { RequestCondition, Rule } from '../rule.ts'
+import { day, hour, minute, oneIn, week } from './times.ts'
+
+const scanning = ['OWASP OAT-014 Vulnerability Scanning', 'MITRE ATT&CK T1595.002'] as const
+
+/** A page of another site can make the browser of anybody ask for anything: what it made it send is counted in `induced-probing` alone. */
+const own = (request: RequestCondition['request']): RequestCondition => ({ request: { ...request, foreign: false } })
+
+/**
+ * Somebody looks for what is not there, or for what should not be. What a request says has to be so plain that it cannot be anything else
+ * (classify.ts), so these buckets are small and leak slowly: patience does not help.
+ */
+export const probingRules: readonly Rule[] = [
+  {
+    name: 'scanner-agent',
+    summary: 'A tool that looks for weaknesses says its name',
+    groupBy: ['client'],
+    bucket: { capacity: 1, leakPerSecond: oneIn(600) },
+    when: [own({ tags: ['scanner_agent'] })],
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    tells: 'malicious_attack_tool',
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'CrowdSec http-bad-user-agent: 1, 1 m'],
+  },
+  {
+    name: 'honey-route',
+    summary: 'Somebody asks for a path that only a search for leaks, or disobedience to robots.txt, leads to',
+    groupBy: ['client'],
+    bucket: { capacity: 0, leakPerSecond: oneIn(3600) },
+    when: [own({ routes: [null], tags: ['honey_route'] })],
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'OWASP OAT-018 Footprinting', 'MITRE D3FEND D3-DNR Decoy Network Resource'],
+  },
+  {
+    name: 'sensitive-files',
+    summary: 'Somebody asks for backups, secrets and configuration that others left lying about',
+    groupBy: ['client'],
+    bucket: { capacity: 3, leakPerSecond: oneIn(600) },
+    when: [own({ routes: [null], tags: ['sensitive_file'] })],
+    distinct: 'path',
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    confidence: 'high',
+    spoofable: false,
+    references: [
+      ...scanning,
+      'OWASP API8:2023 Security Misconfiguration',
+      'MITRE ATT&CK T1552.001',
+      'CrowdSec http-sensitive-files: 4, 5 s',
+    ],
+  },
+  {
+    name: 'admin-probing',
+    summary: 'Somebody looks for the doors of other programs',
+    groupBy: ['client'],
+    bucket: { capacity: 4, leakPerSecond: oneIn(600) },
+    when: [own({ routes: [null], tags: ['admin_interface'] })],
+    distinct: 'path',
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'OWASP API9:2023 Improper Inventory Management', 'CrowdSec http-admin-interface-probing: 2, 10 s'],
+  },
+  {
+    name: 'path-probing',
+    summary: 'One client asks for many paths that there are not',
+    groupBy: ['client'],
+    // A browser asks for eight of its own accord. Who counts through the ids of a misspelt route asks for one path.
+    bucket: { capacity: 15, leakPerSecond: oneIn(60) },
+    when: [own({ routes: [null], statuses: [404] })],
+    distinct: 'path',
+    decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
+    tells: 'malicious_excess_404',
+    confidence: 'medium',
+    spoofable: false,
+    references: [...scanning, 'MITRE ATT&CK T1595.003', 'OWASP OAT-018 Footprinting', 'CrowdSec http-probing: 10, 10 s'],
+  },
+  {
+    name: 'sql-probing',
+    summary: 'One client sends SQL',
+    groupBy: ['client'],
+    bucket: { capacity: 4, leakPerSecond: oneIn(600) },
+    when: [own({ tags: ['sql'] })],
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    tells: 'malicious_attack_tool',
+    confidence: 'high',
+    spoofable: false,
+    references: [
+      ...scanning,
+      'OWASP Top 10 A03:2021 Injection',
+      'MITRE ATT&CK T1190',
+      'CrowdSec http-sqli-probing: 10, 1 s',
+      'OWASP CRS 942',
+    ],
+  },
+  {
+    name: 'traversal-probing',
+    summary: 'One client tries to leave the folder that it is shown',
+    groupBy: ['client'],
+    bucket: { capacity: 3, leakPerSecond: oneIn(600) },
+    when: [own({ tags: ['traversal'] })],
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'MITRE ATT&CK T1083', 'CrowdSec http-path-traversal-probing: 3, 10 s', 'OWASP CRS 930'],
+  },
+  {
+    name: 'command-probing',
+    summary: 'One client sends commands, scripts or templates for others to run',
+    groupBy: ['client'],
+    bucket: { capacity: 4, leakPerSecond: oneIn(600) },
+    when: [own({ tags: ['command', 'script', 'template'] })],
+    decision: { type: 'ban', scope: 'client', durationMs: hour, maxDurationMs: week },
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'MITRE ATT&CK T1190', 'MITRE ATT&CK T1059', 'CrowdSec http-xss-probing: 5, 1 s', 'OWASP CRS 932, 934, 941'],
+  },
+  {
+    name: 'parameter-probing',
+    summary: 'One client tries names of parameters until one is known',
+    groupBy: ['client'],
+    bucket: { capacity: 15, leakPerSecond: oneIn(30) },
+    when: [own({ verdicts: ['validation_failed'], methods: ['GET', 'HEAD'] })],
+    distinct: 'parameters',
+    decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
+    confidence: 'medium',
+    spoofable: false,
+    references: [...scanning, 'MITRE ATT&CK T1595.003', 'OWASP OAT-018 Footprinting'],
+  },
+  {
+    name: 'validation-spray',
+    summary: 'One client is wrong in many different fields',
+    groupBy: ['client'],
+    // A form, or a file to import, is wrong in the same few again and again.
+    bucket: { capacity: 12, leakPerSecond: oneIn(60) },
+    when: [{ event: 'input_validation_fail', where: { code: 'validation_failed' } }],
+    distinct: 'pointer',
+    decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
+    confidence: 'medium',
+    spoofable: false,
+    references: [...scanning, 'OWASP API8:2023 Security Misconfiguration'],
+  },
+  {
+    name: 'cors-probing',
+    summary: 'Requests of one client name many origins that are not allowed',
+    groupBy: ['client'],
+    bucket: { capacity: 10, leakPerSecond: oneIn(60) },
+    when: [{ event: 'malicious_cors' }],
+    distinct: 'origin',
+    // Pages on many names of one site can make any visitor's browser do this, and it is refused anyway.
+    decision: { type: 'tell', scope: 'client', durationMs: hour, maxDurationMs: day },
+    confidence: 'low',
+    spoofable: true,
+    references: ['OWASP API8:2023 Security Misconfiguration', 'MITRE ATT&CK T1595.002'],
+  },
+  {
+    name: 'induced-probing',
+    summary: 'A page of another site makes a browser send attacks, or somebody says so in order not to be counted',
+    groupBy: ['client'],
+    bucket: { capacity: 30, leakPerSecond: oneIn(10) },
+    when: [
+      { request: { foreign: true, routes: [null], statuses: [404] } },
+      { request: { foreign: true, tags: ['sql', 'traversal', 'command', 'script', 'template', 'scanner_agent'] } },
+    ],
+    // Never long: most likely it is a visitor who knows nothing of it.
+    decision: { type: 'tighten', scope: 'client', durationMs: 5 * minute, maxDurationMs: 5 * minute },
+    confidence: 'low',
+    spoofable: true,
+    references: [...scanning, 'W3C Fetch Metadata Request Headers'],
+  },
+]

@@ -87,6 +87,7 @@ const decisionText = (event: Extract<SecurityEvent, { event: 'decision_created' 
   const whom = scope === 'client' || scope === 'range' ? target : `${scope} ${target}`
   const what = (done as Readonly<Record<string, string>>)[type] ?? type
   const why = rule === null ? `by ${by}` : `by rule ${rule}`
+  if (type === 'tell') return `${whom} was noticed ${why}; nothing is refused. Decision ${decision}.`
   const how = observed === true ? `would have been ${what} (only observed)` : `is ${what}`
   return `${whom} ${how} until ${until} ${why}. Decision ${decision}.`
 }
@@ -113,6 +114,6 @@ const dataOf = (event: SecurityEvent): AlertData => {
 
 /** What chat programs take for commands to themselves (`<!channel>`), what turns the reading direction, and line breaks are not in a word of ours. */
 const plain = (text: string, maxLength: number): string => {
-  const safe = text.replace(/[\p{C}\p{Zl}\p{Zp}<>&@]+/gu, ' ')
+  const safe = text.replace(/[\s\p{C}<>&@]+/gu, ' ')
   return safe.length > maxLength ? `${safe.slice(0, maxLength)}…` : safe
 }

@@ -85,6 +85,13 @@ const expected: Record<string, Row> = {
   ...withHead('/v1/limits', moderators),
   ...withHead('/v1/limits/:identity', moderators),
   'DELETE /v1/limits/:identity': admins,
+  ...withHead('/v1/security/events', moderators),
+  ...withHead('/v1/security/decisions', moderators),
+  'POST /v1/security/decisions': admins,
+  ...withHead('/v1/security/decisions/:id', moderators),
+  'DELETE /v1/security/decisions/:id': admins,
+  ...withHead('/v1/security/rules', moderators),
+  ...withHead('/v1/security/explain/:about', moderators),
 }
 
 const opsTargets = ['/livez', '/readyz', '/metrics']
@@ -121,6 +128,7 @@ const ids = [
   ['/v1/users/', 'unobodyhasthisidatall'],
   ['/v1/auth/sessions/', 'nobodyhasthisid-atall0'],
   ['/v1/me/passkeys/', 'nobodyhasthisid-atall0'],
+  ['/v1/security/decisions/', 'nobodyhasthisid0'],
 ] as const
 
 const targetOf = (url: string): string =>
@@ -128,6 +136,7 @@ const targetOf = (url: string): string =>
     .replace(/:id$/, ids.find(([folder]) => url.startsWith(folder))?.[1] ?? '')
     .replace(':code', 'not_found')
     .replace(':identity', '192.0.2.1')
+    .replace(':about', '192.0.2.1')
 
 const call = (method: string, target: string, credential: string | null): Promise<Answer> => {
   const request = { method, target, fields: { Authorization: credential } }
@@ -196,7 +205,7 @@ describe('[ASVS 8.2.1] every route, every caller', () => {
       const [method = '', url = ''] = route.split(' ')
       if (method !== 'GET' || row[4] !== 'in') continue
       const answer = await call(method, targetOf(url), admin.bearer)
-      assert.equal(answer.status, /^\/v1\/(keys|users)\/:id$/.test(url) ? 404 : 200, `${route}: ${answer.body}`)
+      assert.equal(answer.status, /^\/v1\/(keys|users|security\/decisions)\/:id$/.test(url) ? 404 : 200, `${route}: ${answer.body}`)
     }
   })
 })

@@ -34,6 +34,11 @@ const expected: Readonly<Record<string, 'owned' | 'public' | Permission>> = {
   'GET /v1/limits/:identity': 'security:read',
   'HEAD /v1/limits/:identity': 'security:read',
   'DELETE /v1/limits/:identity': 'security:write',
+  'GET /v1/security/decisions/:id': 'security:read',
+  'HEAD /v1/security/decisions/:id': 'security:read',
+  'DELETE /v1/security/decisions/:id': 'security:write',
+  'GET /v1/security/explain/:about': 'security:read',
+  'HEAD /v1/security/explain/:about': 'security:read',
 }
 
 const owned = Object.keys(expected).filter((route) => expected[route] === 'owned')

@@ -38,7 +38,7 @@ export interface DescribedRoute {
   /** In policy notation; null where only `total` counts. */
   readonly limits: { readonly anonymous: string | null; readonly subject: string | null; readonly total: string | null }
   readonly bodyLimitBytes: number
-  /** The media type of a good answer. */
+  /** The media type of a good answer, or several with commas between them. */
   readonly produces: string
   /** Pages of which origins may read it: as configured, with commas between them; null is none. */
   readonly cors: string | null
@@ -123,7 +123,7 @@ const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, { 
   freshLogin: route.config.freshLogin === true,
   limits: { anonymous: written(limits.anonymous), subject: written(limits.authenticated), total: written(limits.total) },
   bodyLimitBytes: route.bodyLimitBytes ?? config.server.bodyLimitBytes,
-  produces: route.config.produces ?? 'application/json',
+  produces: [route.config.produces ?? 'application/json'].flat().join(', '),
   cors,
 })
 

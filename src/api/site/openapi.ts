@@ -41,6 +41,7 @@ const tagTexts: Readonly<Record<string, string>> = {
   'API keys': 'Credentials for programs that act for you.',
   Users: 'For admins: all accounts.',
   Limits: 'For operators: how often anybody may call.',
+  Security: 'For operators: what happened, who is refused, and why.',
   Audit: 'For operators: who changed what.',
   About: 'What this server says of itself.',
   Page: 'For people with a browser.',

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 
-import type { FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
 
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { bearerChallenge } from '../../core/challenge.ts'
@@ -15,6 +15,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who acts; null for an anonymous request. Set by the authentication layer. */
     principal: Principal | null
+  }
+  interface FastifyInstance {
+    /** Whom the credentials of a request speak for now; undefined: for nobody any more. For answers that take long: what let them begin may have ended. */
+    principalNow: (request: FastifyRequest) => Promise<Principal | undefined>
   }
 }
 
@@ -94,12 +98,23 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
     ask(request, digest, credential, next)
   })
 
+  app.decorate('principalNow', createPrincipalNow(remembered))
   const askAgain = createAskAgain(remembered, shown, ask)
   app.addHook('onRoute', (route: RouteOptions) => {
     if (![route.method].flat().every(isReading)) route.preValidation = [askAgain, route.preValidation ?? []].flat()
   })
   done()
 })
+
+const createPrincipalNow =
+  (remembered: Remembered): FastifyInstance['principalNow'] =>
+  async ({ raw: { headers } }) => {
+    const credential = headers.authorization?.slice(7)
+    if (credential === undefined) return undefined
+    const digest = hash('sha256', credential, 'base64')
+    const found = remembered.fresh(digest) ?? (await remembered.find(digest, credential))
+    return typeof found === 'string' ? undefined : found
+  }
 
 /** What came with the requests that may change something. */
 type Shown = WeakMap<FastifyRequest, { readonly digest: string; readonly credential: string }>

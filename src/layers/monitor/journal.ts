@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+
 import { clientNetwork, parseAddress } from '../../core/address.ts'
 import type { SecurityEvent } from '../../core/events.ts'
 import type { EvidenceSignal } from './decision.ts'
@@ -45,6 +47,8 @@ interface Own {
 
 /** The newest events of this process, in memory: what the API shows and streams. The log keeps them all. */
 export class Journal {
+  /** Names this process: a number of another one means another entry. */
+  readonly run = randomBytes(6).toString('base64url')
   readonly #capacity: number
   readonly #share: number
   /** In the order of their numbers; those that are gone are swept out now and then. */

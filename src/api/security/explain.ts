@@ -1,0 +1,141 @@
+import { parseAddress, parseCidr } from '../../core/address.ts'
+import { Problem } from '../../core/errors.ts'
+import { type JournalEntry, type Monitor, type MonitorDecision, namesOf } from '../../layers/index.ts'
+import type { DecisionRepository, StoredDecision } from './decision-repository.ts'
+import { findAccount, type Known } from './orders.ts'
+import type { Explanation } from './explain-schema.ts'
+import { shownDecision, shownEvent } from './shown.ts'
+import { endsOf, isInRange, readClient, readPrincipal, readRange } from './targets.ts'
+
+export interface ExplainOptions extends Pick<Known, 'accounts'> {
+  readonly monitor: Monitor
+  readonly decisions: Pick<DecisionRepository, 'find'>
+  readonly epochMs: () => number
+}
+
+type AnyDecision = MonitorDecision | StoredDecision
+
+/** What was found out about one thing. */
+interface Facts {
+  readonly about: string
+  readonly kind: Explanation['kind']
+  readonly decisions: readonly AnyDecision[]
+  /** Whose buckets are shown. */
+  readonly who: readonly string[]
+  readonly events: readonly JournalEntry[]
+  /** An address or a CIDR that may be exempt. */
+  readonly address?: string | undefined
+}
+
+const maxEvents = 50
+const maxDecisions = 50
+
+/** What is known of a request, a decision or somebody. Throws not_found where that is nothing. */
+export const explain = async (text: string, options: ExplainOptions): Promise<Explanation> => {
+  const facts =
+    aboutAddress(text, options) ?? aboutPrincipal(text, options) ?? (await aboutDecision(text, options)) ?? aboutRequest(text, options)
+  return toExplanation(facts ?? (await aboutAccount(text, options)), options)
+}
+
+const nothingKnown = new Problem('not_found', {
+  detail:
+    'Nothing is known of that here: it is no address, credential or account, no decision that is kept, and no request that was refused and is still remembered by this instance. The log has every request by its id.',
+})
+
+const aboutAddress = (text: string, { monitor: { decisions, journal } }: ExplainOptions): Facts | undefined => {
+  if (parseAddress(text) === undefined && parseCidr(text) === undefined) return undefined
+  const [client, range] = [readClient(text), readRange(text)]
+  if (typeof client !== 'string') {
+    const { target } = client
+    const ranges = decisions.all().filter((one) => one.scope === 'range' && isInRange(target, one.target))
+    const events = journal.recent(({ entry }) => namesOf(entry).client === target || isAbout(entry, target), maxEvents)
+    return {
+      about: target,
+      kind: 'client',
+      decisions: [...decisions.about('client', target), ...ranges],
+      who: [target],
+      events,
+      address: target,
+    }
+  }
+  if (typeof range === 'string') return undefined
+  const { target } = range
+  const inside = decisions
+    .all()
+    .filter((one) => (one.scope === 'client' && isInRange(one.target, target)) || (one.scope === 'range' && one.target === target))
+  const events = journal.recent(({ entry }) => isInRange(namesOf(entry).client ?? '', target) || isAbout(entry, target), maxEvents)
+  return { about: target, kind: 'range', decisions: inside, who: [target], events, address: target }
+}
+
+const aboutPrincipal = (text: string, { monitor: { decisions, journal } }: ExplainOptions): Facts | undefined => {
+  const principal = readPrincipal(text)
+  if (typeof principal === 'string') return undefined
+  const events = journal.recent(({ entry }) => isAbout(entry, text), maxEvents)
+  return { about: text, kind: 'principal', decisions: decisions.about('principal', text), who: [text], events }
+}
+
+const aboutDecision = async (text: string, { monitor, decisions }: ExplainOptions): Promise<Facts | undefined> => {
+  if (!/^[\w-]{16}$/.test(text)) return undefined
+  const decision = (await decisions.find(text)) ?? monitor.decisions.get(text)
+  if (decision === undefined) return undefined
+  const { target, scope } = decision
+  const address = scope === 'client' || scope === 'range' ? target : undefined
+  const events = monitor.journal.recent(({ entry }) => 'decision' in entry && entry.decision === text, maxEvents)
+  return { about: text, kind: 'decision', decisions: [decision], who: [target], events, address }
+}
+
+/** What refused it, and whatever else is in force about who sent it: the next request meets that. */
+const aboutRequest = (text: string, { monitor }: ExplainOptions): Facts | undefined => {
+  const { decisions, journal } = monitor
+  const events = journal.ofRequest(text).toReversed()
+  const [first] = events
+  if (first === undefined) return undefined
+  const client = namesOf(first.entry).client ?? undefined
+  const named = events.flatMap(({ entry }) => ('decision' in entry ? (decisions.get(entry.decision) ?? []) : []))
+  const about = client === undefined ? [] : decisions.about('client', client)
+  return {
+    about: text,
+    kind: 'request',
+    decisions: [...new Set([...named, ...about])],
+    who: client === undefined ? [] : [client],
+    events,
+    address: client,
+  }
+}
+
+const aboutAccount = async (text: string, options: ExplainOptions): Promise<Facts> => {
+  const account = await findAccount(text, options)
+  if (account === undefined) throw nothingKnown
+  const { decisions, journal } = options.monitor
+  const { target } = account
+  const events = journal.recent(({ entry }) => isAbout(entry, target), maxEvents)
+  return { about: target, kind: 'account', decisions: decisions.about('account', target), who: [target], events }
+}
+
+/** Members of events that say whom they are about. */
+const isAbout = (entry: JournalEntry['entry'], who: string): boolean =>
+  ('subject' in entry && entry.subject === who) ||
+  ('credential' in entry && entry.credential === who) ||
+  ('target' in entry && entry.target === who) ||
+  ('session' in entry && who === `session:${entry.session}`)
+
+const strength = { ban: 3, tighten: 2, require_login: 1, tell: 0 } as const
+
+/** In memory decisions have no evidence after a restart: the repository has it. */
+const toExplanation = async ({ about, kind, decisions, who, events, address }: Facts, options: ExplainOptions): Promise<Explanation> => {
+  const { monitor, epochMs } = options
+  const strongest = decisions.toSorted((a, b) => strength[b.type] - strength[a.type] || b.expiresAt - a.expiresAt).slice(0, maxDecisions)
+  const whole = await Promise.all(
+    strongest.map(async (one) => (one.evidence === null && one.rule !== null ? options.decisions.find(one.id) : one) ?? one),
+  )
+  const { isExempt } = monitor.policy()
+  const ends = address === undefined ? [] : (endsOf(address) ?? [address])
+  return {
+    about,
+    kind,
+    exempt: ends.length > 0 && ends.every((end) => isExempt(end)),
+    decisions: whole.map((one, i) => shownDecision(one ?? (strongest[i] as AnyDecision), epochMs())),
+    buckets: who.flatMap((one) => monitor.bucketsOf(one)).map(({ rule, group, level, capacity }) => ({ rule, group, level, capacity })),
+    events: events.map(shownEvent),
+  }
+}

@@ -49,7 +49,7 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   /** Called for every request as it begins. */
   readonly begun: () => void
   /** Takes the record of every request that has ended: log, metrics and monitor look at it. */
-  readonly ended: (record: layers.AccessRecord, request?: FastifyRequest) => void
+  readonly ended: (record: layers.AccessRecord, request?: FastifyRequest, client?: Client) => void
   /** Whether an account was used from there before. */
   readonly isKnownPlace: (subject: string, client: Client) => Promise<boolean>
   /** Where a key of the configuration was set. */

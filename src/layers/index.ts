@@ -30,7 +30,7 @@ export type {
   Origin,
 } from './monitor/decision.ts'
 export type { BucketState } from './monitor/detector.ts'
-export { endedRequest, type RequestRecord } from './monitor/ended-request.ts'
+export { endedRequest, type RequestRecord, unparsedRequest } from './monitor/ended-request.ts'
 export { Journal, type JournalEntry, namesOf } from './monitor/journal.ts'
 export {
   createMonitor,

@@ -1,13 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Observe } from '../core/events.ts'
-import { type AccessRecord, endedRequest, type Log, type Metrics, type Monitor } from '../layers/index.ts'
+import type { Client } from '../core/request.ts'
+import { type AccessRecord, endedRequest, type Log, type Metrics, type Monitor, unparsedRequest } from '../layers/index.ts'
 
 export interface Watching {
   /** What layers tell goes to all who consume events. */
   readonly observe: Observe
-  /** So do requests that have ended. */
-  readonly ended: (record: AccessRecord, request?: FastifyRequest) => void
+  /** So do requests that have ended; what was refused before it became one comes with its client alone. */
+  readonly ended: (record: AccessRecord, request?: FastifyRequest, client?: Client) => void
   /** From here on the monitor hears of everything, too. */
   readonly watch: (monitor: Monitor) => void
 }
@@ -22,10 +23,11 @@ export const createWatching = (log: Log, metrics: Metrics, alert: Observe): Watc
       monitor?.event(event)
       alert(event)
     },
-    ended: (record, request) => {
+    ended: (record, request, client) => {
       log.access(record)
       metrics.ended(record, request)
       if (request !== undefined) monitor?.request(endedRequest(record, request))
+      else if (client !== undefined) monitor?.request(unparsedRequest(record, client))
     },
     watch: (opened) => void (monitor = opened),
   }

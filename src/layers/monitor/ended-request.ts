@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 
-import type { Principal } from '../../core/request.ts'
+import type { Client, Principal } from '../../core/request.ts'
 import type { EndedRequest } from './signal.ts'
 
 /** What an access log knows of a request at its end. */
@@ -27,6 +27,26 @@ export const endedRequest = (record: RequestRecord, request: FastifyRequest): En
   params: request.params as Readonly<Record<string, string>>,
   body: request.body,
 })
+
+/** What was refused before it became a request: too slow, too large, or no HTTP. Of what was sent nothing can be trusted, or nothing is known. */
+export const unparsedRequest = (record: RequestRecord, client: Client): EndedRequest => ({
+  epochMs: record.epochMs,
+  requestId: record.requestId,
+  method: record.method,
+  route: null,
+  status: record.status,
+  durationMs: record.durationMs,
+  verdict: record.verdict,
+  userAgent: null,
+  client,
+  principal: null,
+  isForeign: false,
+  target: '',
+  params: noParams,
+  body: undefined,
+})
+
+const noParams: EndedRequest['params'] = {}
 
 /** Whoever leaves the header out, or says otherwise, is taken at their word: no page can do either. */
 const isForeign = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site'

@@ -1,5 +1,6 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
 import { auth } from './auth.ts'
+import { detection } from './detection.ts'
 import { edge } from './edge.ts'
 import { importFilms } from './import.ts'
 import { limits } from './limits.ts'
@@ -21,6 +22,7 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   limits,
   auth,
   edge,
+  detection,
 }
 
 async function run(): Promise<void> {

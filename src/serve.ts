@@ -4,22 +4,14 @@ import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import {
-  createLog,
-  createMemoryDecisions,
-  flushTraces,
-  LimitSyntaxError,
-  type Log,
-  type OpenLogSink,
-  openLogSink,
-  parseLimits,
-} from './layers/index.ts'
+import { createLog, flushTraces, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openAlerting } from './serve/alerting.ts'
 import { openTls, type Tls } from './serve/certificates.ts'
 import { auditConfig } from './serve/config-audit.ts'
 import { openDataDir } from './serve/data-folder.ts'
+import { openDecisions } from './serve/decisions.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { openLimiterStore } from './serve/limiter-store.ts'
@@ -138,7 +130,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const limiterStore = measureStore(await openLimiterStore({ ...shared, masterKey, warn }), metrics)
   const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
   const protections = createProtections(config)
-  const { monitor, replace } = await openMonitor({ ...shared, store: createMemoryDecisions() })
+  const { monitor, replace } = await openMonitor({ ...shared, store: openDecisions({ ...shared, ...stores, limiterStore }) })
   watch(monitor)
   const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, metrics, ended, warn }
   const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })

@@ -18,6 +18,8 @@ export interface OpenLimiterStore extends LimiterStore {
   readonly isUp?: RedisStore['isUp'] | undefined
   readonly server?: RedisStore['server']
   readonly warnings?: RedisStore['warnings']
+  /** For what else instances share. */
+  readonly script?: RedisStore['script']
   readonly tracked?: number | undefined
   readonly capacity?: number | undefined
 }

@@ -100,6 +100,7 @@ export const measureStore = (store: OpenLimiterStore, { store: { decisions, dura
     close: () => store.close(),
     ...(store.server === undefined ? {} : { server: store.server }),
     ...(store.warnings === undefined ? {} : { warnings: store.warnings }),
+    ...(store.script === undefined ? {} : { script: store.script }),
     // Read at each look.
     get isUp() {
       return store.isUp

@@ -6,6 +6,7 @@ import { type AuditTrail, createAuditTrail } from '../api/audit/trail.ts'
 import { createFilmRepository, type FilmRepository } from '../api/films/repository.ts'
 import { importStarterFilms } from '../api/films/starter-films.ts'
 import { agreeOnKey } from '../api/installation.ts'
+import { createDecisionRepository, type DecisionRepository } from '../api/security/decision-repository.ts'
 import { createVoteRepository, type VoteRepository } from '../api/votes/repository.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { Clock } from '../core/clock.ts'
@@ -25,6 +26,7 @@ export interface Stores {
   readonly films: FilmRepository
   readonly votes: VoteRepository
   readonly trail: AuditTrail
+  readonly decisions: DecisionRepository
   /** Undefined where there is an admin. */
   readonly starterKeyPath: string | undefined
   readonly claim: ClaimInvitation | undefined
@@ -63,7 +65,8 @@ export const openStores = async ({ config, clock, observe, print, hasTerminal, o
   }
   const prepared = await blamed(config, prepare())
   const votes = createVoteRepository(database, clock.epochMs)
-  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, trail, ...prepared }
+  const decisions = createDecisionRepository({ database, trail, epochMs: clock.epochMs })
+  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, trail, decisions, ...prepared }
 }
 
 /** A database that cannot be used is a mistake in the configuration: it is told like one, with the place where it was set. */

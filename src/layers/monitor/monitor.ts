@@ -116,11 +116,11 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
       return decision
     },
     lift: async (id, by, origin = nobodys) => {
-      const known = decisions.get(id)
-      if (!(await store.lift(id, by, origin)) && known === undefined) return false
+      const isLifted = await store.lift(id, by, origin)
+      // Whoever lifted it.
       decisions.apply({ change: 'lifted', id, by })
-      observe({ event: 'decision_lifted', ...origin, decision: id, by })
-      return true
+      if (isLifted) observe({ event: 'decision_lifted', ...origin, decision: id, by })
+      return isLifted
     },
     bucketsOf: (who) => detector.bucketsOf(who),
     get tracked() {

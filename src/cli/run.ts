@@ -13,6 +13,7 @@ import { doctor } from './doctor.ts'
 import { filmsExport } from './films-export.ts'
 import { filmsImport } from './films-import.ts'
 import { commandHelp, overview } from './help.ts'
+import { keyHoney } from './honey-key.ts'
 import { keyRotate } from './key-rotate.ts'
 import { limits } from './limits.ts'
 import { migrate } from './migrate.ts'
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   userPassword,
   userRemove,
   keyAdd,
+  keyHoney,
   keyList,
   keyRevoke,
   auditList,

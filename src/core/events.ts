@@ -15,7 +15,10 @@ export type SecurityEvent =
       readonly event: 'authn_login_fail'
       readonly reason: string
       readonly subject?: string | null
-      /** The name that was tried, as a digest under a key of this installation: it may be somebody's password. */
+      /**
+       * What was tried: a name, as a digest under a key of this installation, for it may be somebody's password; a credential, as a digest under
+       * a key of this process.
+       */
       readonly tried?: string
     })
   /** No further guess is looked at for a while: of a client, of a client for one account, or of one account. */

@@ -20,6 +20,7 @@ import { createAuditTrail } from '../../src/api/audit/trail.ts'
 import type { Role } from '../../src/core/access.ts'
 import type { SecurityEvent } from '../../src/core/events.ts'
 import { HashGate } from '../../src/credentials/hash-gate.ts'
+import { createTried } from '../../src/credentials/tried.ts'
 import { createAccountId } from '../../src/credentials/ids.ts'
 import { hashPassword } from '../../src/credentials/password-hash.ts'
 import type { Database } from '../../src/db/open.ts'
@@ -153,6 +154,7 @@ const createParts = async (options: LoginAppOptions, observe: (event: SecurityEv
     sessionStatements: createSessionStatements(database, times),
     places,
     publicOrigin: options.publicOrigin ?? '',
+    triedOf: createTried(key),
   }
   const parts: LoginApp['parts'] = {
     ...shared,

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
 
@@ -8,6 +8,8 @@ import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Principal } from '../../core/request.ts'
+import { parseApiKey } from '../../credentials/api-key.ts'
+import { createTried } from '../../credentials/tried.ts'
 import { createCredentialCheck, type CredentialSources, maxCredentialBytes } from './credentials.ts'
 import { createRemembered, type Remembered } from './remembered.ts'
 
@@ -15,6 +17,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who acts; null for an anonymous request. Set by the authentication layer. */
     principal: Principal | null
+  }
+  interface FastifyContextConfig {
+    /** This route takes an API key in this field too, for programs that send it nowhere else. Elsewhere the field is ignored. */
+    keyField?: 'x-api-key'
   }
   interface FastifyInstance {
     /** Whom the credentials of a request speak for now; undefined: for nobody any more. For answers that take long: what let them begin may have ended. */
@@ -52,13 +58,17 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
   const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
   const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
   const shown: Shown = new WeakMap()
-  const fail = (request: FastifyRequest, reason: string): void =>
-    observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
+  // Of this process alone: it tells one guess from another, and nobody compares it with anything later.
+  const triedOf = createTried(randomBytes(32))
+  const fail = (request: FastifyRequest, reason: string, credential: string): void => {
+    const facts = { requestId: request.id, client: request.client?.prefix ?? null }
+    observe({ event: 'authn_login_fail', ...facts, reason, tried: triedOf(credential) })
+  }
 
   const ask: Ask = (request, digest, credential, next) => {
     remembered.find(digest, credential).then((found) => {
       if (typeof found === 'string') {
-        fail(request, found)
+        fail(request, found, digest)
         next(invalidToken)
         return
       }
@@ -67,22 +77,9 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
     }, next)
   }
 
-  app.addHook('onRequest', (request, reply, next) => {
-    request.principal = null
-    const { authorization } = request.raw.headers
-    if (authorization === undefined) {
-      next()
-      return
-    }
-    reply.header('vary', 'Authorization')
-    if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
-      fail(request, 'malformed')
-      next(noToken)
-      return
-    }
-    const credential = authorization.slice(7)
+  const check = (request: FastifyRequest, credential: string, next: (error?: Error) => void): void => {
     if (credential.length > maxCredentialBytes) {
-      fail(request, 'malformed')
+      fail(request, 'malformed', credential)
       next(invalidToken)
       return
     }
@@ -96,6 +93,33 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
       return
     }
     ask(request, digest, credential, next)
+  }
+
+  app.addHook('onRequest', (request, reply, next) => {
+    request.principal = null
+    const { authorization, 'x-api-key': key } = request.raw.headers
+    if (authorization === undefined) {
+      // Looked at in this order: what a route says costs more to find out than that there is no such field.
+      if (key === undefined || request.routeOptions.config.keyField === undefined) {
+        next()
+        return
+      }
+      reply.header('vary', 'Authorization, X-Api-Key')
+      // Two fields come as one text, which is no key; nor is a token one.
+      if (typeof key === 'string' && parseApiKey(key) !== undefined) check(request, key, next)
+      else {
+        fail(request, 'malformed', String(key))
+        next(invalidToken)
+      }
+      return
+    }
+    reply.header('vary', 'Authorization')
+    if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
+      fail(request, 'malformed', authorization)
+      next(noToken)
+      return
+    }
+    check(request, authorization.slice(7), next)
   })
 
   app.decorate('principalNow', createPrincipalNow(remembered))

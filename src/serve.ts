@@ -13,6 +13,7 @@ import { auditConfig } from './serve/config-audit.ts'
 import { openDataDir } from './serve/data-folder.ts'
 import { openDecisions } from './serve/decisions.ts'
 import { drain, once, reportCrashes } from './serve/ending.ts'
+import { withHoneyKeys } from './serve/honey-keys.ts'
 import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
@@ -105,7 +106,7 @@ const buildServedApp = ({ stores: { films, votes, masterKey }, accounts, tls, co
     voterId: createVoterIds(masterKey.derive('voter')),
     accounts: accounts.routes,
     isKnownPlace: accounts.isKnownPlace,
-    credentials: withOperator(masterKey, parts.clock.epochMs, accounts.credentials),
+    credentials: withHoneyKeys(masterKey, withOperator(masterKey, parts.clock.epochMs, accounts.credentials)),
     onUntrustedProxy: () =>
       warn('X-Forwarded-For came from this machine, but server.trusted_proxies is empty: every client behind that proxy counts as one'),
   })
@@ -128,9 +129,10 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   if (connections.warning !== undefined) warn(connections.warning)
   const onReloaded = await auditConfig(config, { database, trail, key: masterKey.derive('audit'), warn })
   const limiterStore = measureStore(await openLimiterStore({ ...shared, masterKey, warn }), metrics)
-  const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn })
+  const decisions = openDecisions({ ...shared, ...stores, limiterStore })
+  const { monitor, replace, isShut } = await openMonitor({ ...shared, store: decisions })
+  const accounts = await openAccounts({ ...shared, database, masterKey, trail, limiterStore, warn, isShut })
   const protections = createProtections(config)
-  const { monitor, replace } = await openMonitor({ ...shared, store: openDecisions({ ...shared, ...stores, limiterStore }) })
   watch(monitor)
   const parts = { ...shared, tls, connections, limiterStore, protections, stores, accounts, monitor, metrics, ended, warn }
   const app = await buildServedApp({ ...parts, originOf: (key) => reloading.originOf(key) })

@@ -43,7 +43,7 @@ export {
 export { createMemoryDecisions } from './monitor/memory-decisions.ts'
 export { Digest } from './monitor/digest.ts'
 export { nameOfChange, Outbox, type OutboxOptions } from './monitor/outbox.ts'
-export { clientDecisions, type DecisionOptions, principalDecisions, refuseAccount } from './monitor/plugin.ts'
+export { clientDecisions, type DecisionOptions, isAccountShut, principalDecisions, refuseAccount } from './monitor/plugin.ts'
 export { RecentNames } from './monitor/recent-names.ts'
 export { createSharedDecisions, type SharedDecisions } from './monitor/redis-store.ts'
 export type { Rule } from './monitor/rule.ts'

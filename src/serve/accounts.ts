@@ -1,3 +1,5 @@
+import type { FastifyRequest } from 'fastify'
+
 import { type AccountRepository, createAccountRepository, createAccountStatements } from '../api/accounts/accounts.ts'
 import { type ApiKeyRepository, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/keys/api-keys.ts'
 import { createAccountChanges } from '../api/accounts/changes.ts'
@@ -24,6 +26,7 @@ import { type Clock, systemTimers } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
 import { createCursors } from '../credentials/cursor.ts'
 import { HashGate } from '../credentials/hash-gate.ts'
+import { createTried } from '../credentials/tried.ts'
 import type { Client } from '../core/request.ts'
 import type { MasterKey } from '../credentials/master-key.ts'
 import type { Database } from '../db/open.ts'
@@ -39,6 +42,8 @@ export interface AccountsOptions {
   readonly trail: AuditTrail
   readonly limiterStore: LimiterStore
   readonly warn: (warning: string) => void
+  /** Whether a decision keeps everybody from an account who was never there. */
+  readonly isShut?: (accountId: string, request: FastifyRequest) => boolean
 }
 
 /** What the authentication layer asks about credentials, and when it has to ask anew. */
@@ -112,6 +117,7 @@ export const createAccountRoutes = (options: AccountsOptions, signingKeys: Pick<
     keyStatements,
     tokens,
     publicOrigin,
+    triedOf: createTried(masterKey.derive('tried')),
     signingKeys,
     passwords: createPasswords({
       gate: new HashGate(),
@@ -123,6 +129,7 @@ export const createAccountRoutes = (options: AccountsOptions, signingKeys: Pick<
       accounts: failureLimit('account', auth.accountFailures),
       places,
       observe,
+      ...(options.isShut === undefined ? {} : { isShut: options.isShut }),
     }),
     sessions: createSessions({ ...shared, places, tokens, publicOrigin }),
     users: createUserChanges({

@@ -107,6 +107,14 @@ export const refuseAccount = async (
   return (await options.isKnownPlace(subject, request.client)) ? undefined : refusal(request, decision, options)
 }
 
+/** Whether a login to an account is refused from anywhere but its known places; who asks answers it as a wrong password. */
+export const isAccountShut = (subject: string, request: Pick<FastifyRequest, 'id' | 'client'>, options: DecisionOptions): boolean => {
+  const decision = options.decisions.ofAccount(subject)
+  if (decision === undefined || options.isExempt(request.client.address)) return false
+  refusal(request, decision, options)
+  return true
+}
+
 /** Tells the client until when, and the attacker nothing of why. */
 const refusal = (
   request: Pick<FastifyRequest, 'id' | 'client'>,

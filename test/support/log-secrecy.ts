@@ -7,9 +7,16 @@ import { tapWire } from './wire-tap.ts'
 /** Everything that this process sent, got or gave to a server of its own, and that no log may hold. */
 const used = new Set<string>()
 
+/** What `code` is in a problem; and a member of a log line may be called. */
+const isWords = (text: string): boolean => /^[a-z]+(?:_[a-z]+)+$/.test(text)
+
 /** Shorter ones, plain words and plain numbers stand in logs by chance: `password` is a member, `12345678` may be a duration. */
 const isTelling = (text: string): boolean =>
-  text.length >= 8 && text.length <= 8192 && new Set(text).size >= 5 && (text.length >= 16 || !/^(?:[a-z_]+|\d+)$/i.test(text))
+  text.length >= 8 &&
+  text.length <= 8192 &&
+  new Set(text).size >= 5 &&
+  !isWords(text) &&
+  (text.length >= 16 || !/^(?:[a-z_]+|\d+)$/i.test(text))
 
 const keep = (text: string | undefined): void => {
   if (text !== undefined && isTelling(text)) used.add(text)

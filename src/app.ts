@@ -6,6 +6,7 @@ import { auditRoutes } from './api/audit/routes.ts'
 import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
 import { limitRoutes } from './api/limits/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
+import { bouncerRoutes } from './api/security/bouncers.ts'
 import { createDecisionRepository } from './api/security/decision-repository.ts'
 import { securityRoutes } from './api/security/routes.ts'
 import type { ApiDescription } from './api/site/document.ts'
@@ -179,6 +180,7 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
   const decisions = createDecisionRepository({ database, trail, epochMs: clock.epochMs })
   const { monitor, isKnownPlace } = options
   securityRoutes(server, { ...options.accounts, monitor, decisions, isKnownPlace, timers: systemTimers })
+  bouncerRoutes(server, { monitor, epochMs: clock.epochMs })
   limitRoutes(server, { routes, limits, store, observe, trail, originOf: options.originOf })
   return siteRoutes(server, {
     routes,

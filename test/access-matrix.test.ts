@@ -92,6 +92,8 @@ const expected: Record<string, Row> = {
   'DELETE /v1/security/decisions/:id': admins,
   ...withHead('/v1/security/rules', moderators),
   ...withHead('/v1/security/explain/:about', moderators),
+  ...withHead('/v1/decisions', moderators),
+  ...withHead('/v1/decisions/stream', moderators),
 }
 
 const opsTargets = ['/livez', '/readyz', '/metrics']

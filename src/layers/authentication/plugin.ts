@@ -55,46 +55,7 @@ const noToken = new Problem('unauthenticated', { detail })
  * taken as anonymous, because a client that sends credentials must learn that they do not work.
  */
 export const authentication: FastifyPluginCallback<AuthenticationOptions> = wholeServer('authentication', (app, options, done) => {
-  const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
-  const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
-  const shown: Shown = new WeakMap()
-  // Of this process alone: it tells one guess from another, and nobody compares it with anything later.
-  const triedOf = createTried(randomBytes(32))
-  const fail = (request: FastifyRequest, reason: string, credential: string): void => {
-    const facts = { requestId: request.id, client: request.client?.prefix ?? null }
-    observe({ event: 'authn_login_fail', ...facts, reason, tried: triedOf(credential) })
-  }
-
-  const ask: Ask = (request, digest, credential, next) => {
-    remembered.find(digest, credential).then((found) => {
-      if (typeof found === 'string') {
-        fail(request, found, digest)
-        next(invalidToken)
-        return
-      }
-      request.principal = found
-      next()
-    }, next)
-  }
-
-  const check = (request: FastifyRequest, credential: string, next: (error?: Error) => void): void => {
-    if (credential.length > maxCredentialBytes) {
-      fail(request, 'malformed', credential)
-      next(invalidToken)
-      return
-    }
-    // By its digest: what lies in memory is no credential, and no comparison tells by its time how much of one was right.
-    const digest = hash('sha256', credential, 'base64')
-    if (!isReading(request.method)) shown.set(request, { digest, credential })
-    const known = remembered.fresh(digest)
-    if (known !== undefined) {
-      request.principal = known
-      next()
-      return
-    }
-    ask(request, digest, credential, next)
-  }
-
+  const { remembered, shown, fail, ask, check } = createChecking(options)
   app.addHook('onRequest', (request, reply, next) => {
     request.principal = null
     const { authorization, 'x-api-key': key } = request.raw.headers
@@ -139,6 +100,50 @@ const createPrincipalNow =
     const found = remembered.fresh(digest) ?? (await remembered.find(digest, credential))
     return typeof found === 'string' ? undefined : found
   }
+
+/** What finds out whom a credential speaks for. */
+const createChecking = (options: AuthenticationOptions) => {
+  const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
+  const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
+  const shown: Shown = new WeakMap()
+  // Of this process alone: it tells one guess from another, and nobody compares it with anything later.
+  const triedOf = createTried(randomBytes(32))
+  const fail = (request: FastifyRequest, reason: string, credential: string): void => {
+    const facts = { requestId: request.id, client: request.client?.prefix ?? null }
+    observe({ event: 'authn_login_fail', ...facts, reason, tried: triedOf(credential) })
+  }
+
+  const ask: Ask = (request, digest, credential, next) => {
+    remembered.find(digest, credential).then((found) => {
+      if (typeof found === 'string') {
+        fail(request, found, digest)
+        next(invalidToken)
+        return
+      }
+      request.principal = found
+      next()
+    }, next)
+  }
+
+  const check = (request: FastifyRequest, credential: string, next: (error?: Error) => void): void => {
+    if (credential.length > maxCredentialBytes) {
+      fail(request, 'malformed', credential)
+      next(invalidToken)
+      return
+    }
+    // By its digest: what lies in memory is no credential, and no comparison tells by its time how much of one was right.
+    const digest = hash('sha256', credential, 'base64')
+    if (!isReading(request.method)) shown.set(request, { digest, credential })
+    const known = remembered.fresh(digest)
+    if (known !== undefined) {
+      request.principal = known
+      next()
+      return
+    }
+    ask(request, digest, credential, next)
+  }
+  return { remembered, shown, fail, ask, check }
+}
 
 /** What came with the requests that may change something. */
 type Shown = WeakMap<FastifyRequest, { readonly digest: string; readonly credential: string }>

@@ -28,8 +28,8 @@ export const credentialRules: readonly Rule[] = [
     name: 'credential-stuffing',
     summary: 'One client fails to log in to many accounts',
     groupBy: ['client'],
-    // CrowdSec's generic-bf has 5, 10 s; an office of 500 slips about once a minute, each person on one account.
-    bucket: { capacity: 20, leakPerSecond: oneIn(45) },
+    // CrowdSec's generic-bf has 5, 10 s; an office of 500 that comes in within an hour slips about once a minute, each person on one account.
+    bucket: { capacity: 8, leakPerSecond: oneIn(30) },
     when: [wrongPassword],
     distinct: 'account',
     decision: { type: 'tighten', scope: 'client', durationMs: 30 * minute, maxDurationMs: day },
@@ -41,7 +41,7 @@ export const credentialRules: readonly Rule[] = [
     name: 'credential-stuffing-network',
     summary: 'The clients of one network fail to log in to many accounts',
     groupBy: ['network'],
-    bucket: { capacity: 40, leakPerSecond: oneIn(30) },
+    bucket: { capacity: 30, leakPerSecond: oneIn(30) },
     when: [wrongPassword],
     distinct: 'account',
     decision: { type: 'tighten', scope: 'range', durationMs: 30 * minute, maxDurationMs: day },
@@ -89,10 +89,10 @@ export const credentialRules: readonly Rule[] = [
   },
   {
     name: 'token-reuse',
-    summary: 'Refresh tokens of one account come a second time again and again: somebody has a copy',
+    summary: 'A refresh token of an account came a second time: somebody has a copy',
     groupBy: ['account'],
-    // The session ends by itself at the first. One may be a client that sent its request twice.
-    bucket: { capacity: 1, leakPerSecond: oneIn(86_400) },
+    // The session has ended by itself. Whether the owner's password is gone, too, people have to find out.
+    bucket: { capacity: 0, leakPerSecond: oneIn(3600) },
     when: [{ event: 'authn_token_reuse' }],
     decision: { type: 'tell', scope: 'account', durationMs: day, maxDurationMs: day },
     confidence: 'medium',
@@ -116,7 +116,7 @@ export const credentialRules: readonly Rule[] = [
     name: 'success-after-burst',
     summary: 'A burst of wrong passwords at a speed that nobody types at, then a login',
     groupBy: ['client', 'account'],
-    bucket: { capacity: 5, leakPerSecond: oneIn(5) },
+    bucket: { capacity: 5, leakPerSecond: oneIn(3) },
     when: [wrongPassword],
     completedBy: { event: 'session_created' },
     // Only the session that was just opened: the account and its owner's sessions go on.

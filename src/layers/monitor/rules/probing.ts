@@ -68,7 +68,7 @@ export const probingRules: readonly Rule[] = [
     summary: 'One client asks for many paths that there are not',
     groupBy: ['client'],
     // A browser asks for eight of its own accord. Who counts through the ids of a misspelt route asks for one path.
-    bucket: { capacity: 15, leakPerSecond: oneIn(60) },
+    bucket: { capacity: 15, leakPerSecond: oneIn(90) },
     when: [own({ routes: [null], statuses: [404] })],
     distinct: 'path',
     decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
@@ -118,6 +118,21 @@ export const probingRules: readonly Rule[] = [
     references: [...scanning, 'MITRE ATT&CK T1190', 'MITRE ATT&CK T1059', 'CrowdSec http-xss-probing: 5, 1 s', 'OWASP CRS 932, 934, 941'],
   },
   {
+    name: 'network-probing',
+    summary: 'The clients of one network look for weaknesses, each a little',
+    groupBy: ['network'],
+    // Whoever has a /48 has 65,536 clients.
+    bucket: { capacity: 12, leakPerSecond: oneIn(300) },
+    when: [
+      own({ routes: [null], tags: ['sensitive_file', 'admin_interface'] }),
+      own({ tags: ['sql', 'traversal', 'command', 'script', 'template'] }),
+    ],
+    decision: { type: 'tighten', scope: 'range', durationMs: hour, maxDurationMs: day },
+    confidence: 'high',
+    spoofable: false,
+    references: [...scanning, 'MITRE ATT&CK T1583.003'],
+  },
+  {
     name: 'parameter-probing',
     summary: 'One client tries names of parameters until one is known',
     groupBy: ['client'],
@@ -133,8 +148,8 @@ export const probingRules: readonly Rule[] = [
     name: 'validation-spray',
     summary: 'One client is wrong in many different fields',
     groupBy: ['client'],
-    // A form, or a file to import, is wrong in the same few again and again.
-    bucket: { capacity: 12, leakPerSecond: oneIn(60) },
+    // A form, or a file to import, is wrong in the same few again and again; who learns the API is wrong in some more.
+    bucket: { capacity: 7, leakPerSecond: oneIn(120) },
     when: [{ event: 'input_validation_fail', where: { code: 'validation_failed' } }],
     distinct: 'pointer',
     decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },

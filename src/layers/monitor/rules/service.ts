@@ -10,7 +10,7 @@ export const serviceRules: readonly Rule[] = [
     summary: 'One client goes on and on after it was told to wait',
     groupBy: ['client'],
     // 500 people behind one address may share a quota that is used up, and each try again now and then.
-    bucket: { capacity: 300, leakPerSecond: 2 },
+    bucket: { capacity: 200, leakPerSecond: 2 },
     when: [{ event: 'excess_rate_limit_exceeded' }],
     decision: { type: 'tighten', scope: 'client', durationMs: 10 * minute, maxDurationMs: 6 * hour },
     confidence: 'medium',

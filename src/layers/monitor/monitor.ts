@@ -76,11 +76,15 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     decisions.apply({ change: 'decided', decision })
     offences.note(decision)
   }
+  const end = (id: string, by: string): void => {
+    decisions.apply({ change: 'lifted', id, by })
+    offences.forget(id)
+  }
   for (const decision of await store.load()) take(decision)
   store.follow((changes) => {
     for (const change of changes) {
       if (change.change === 'decided') take(change.decision)
-      else decisions.apply(change)
+      else end(change.id, change.by)
     }
   })
 
@@ -118,7 +122,7 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     lift: async (id, by, origin = nobodys) => {
       const isLifted = await store.lift(id, by, origin)
       // Whoever lifted it.
-      decisions.apply({ change: 'lifted', id, by })
+      end(id, by)
       if (isLifted) observe({ event: 'decision_lifted', ...origin, decision: id, by })
       return isLifted
     },

@@ -14,23 +14,35 @@ interface Offence {
 export class Offences {
   readonly #epochMs: () => number
   readonly #known = new Map<string, Offence>()
-  readonly #counted = new Set<string>()
+  /** By the id of the decision: whose offence it is. */
+  readonly #counted = new Map<string, string>()
 
   constructor(epochMs: () => number) {
     this.#epochMs = epochMs
   }
 
-  note({ id, scope, target, createdAt, observed }: Decision): void {
+  note({ id, scope, target, createdAt, observed, offence }: Decision): void {
     // Heard of twice, from here and from the store, it is one.
     if (observed || this.#counted.has(id)) return
-    this.#counted.add(id)
     const key = `${scope} ${target}`
+    this.#counted.set(id, key)
     const at = Math.max(createdAt, this.#known.get(key)?.at ?? 0)
-    const count = this.count(scope, target) + 1
+    // Two instances that decide at the same moment saw one offence; and those before may be older than what a store still tells of.
+    const count = Math.max(this.count(scope, target), offence)
     this.#known.delete(key)
     this.#known.set(key, { count, at })
     forgetOldest(this.#known)
     forgetOldest(this.#counted)
+  }
+
+  /** Whoever lifts a decision says that it was none. */
+  forget(id: string): void {
+    const key = this.#counted.get(id)
+    const known = key === undefined ? undefined : this.#known.get(key)
+    if (key === undefined || known === undefined) return
+    // Its id stays: heard of again, it counts as little.
+    this.#counted.set(id, '')
+    this.#known.set(key, { ...known, count: known.count - 1 })
   }
 
   count(scope: DecisionScope, target: string): number {
@@ -39,7 +51,7 @@ export class Offences {
   }
 }
 
-const forgetOldest = (known: Map<string, unknown> | Set<string>): void => {
+const forgetOldest = (known: Map<string, unknown>): void => {
   const [oldest] = known.keys()
   if (known.size > maxRemembered && oldest !== undefined) known.delete(oldest)
 }

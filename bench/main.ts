@@ -6,6 +6,7 @@ import { importFilms } from './import.ts'
 import { limits } from './limits.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
 import { memory } from './memory.ts'
+import { monitor } from './monitor.ts'
 import { type Options, readOptions, type Subcommand } from './options.ts'
 import { stopAll, stopWithUs } from './processes.ts'
 import { type Outcome, render, save } from './report.ts'
@@ -22,6 +23,7 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   limits,
   auth,
   edge,
+  monitor,
   detection,
 }
 

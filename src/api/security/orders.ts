@@ -32,7 +32,7 @@ export const readOrder = async (request: FastifyRequest, asked: NewDecision, opt
   const found = await findTarget(asked.scope, asked.target, options)
   if (typeof found === 'string') throw invalid('/target', found)
   const expiresAt = readExpiry(asked.expires_at, options.epochMs())
-  refuseExempt(found, options.monitor)
+  refuseExempt(found, asked.target, options.monitor)
   refuseOwn(request, found)
   return { ...found, type: asked.type, reason: asked.reason, by: principalOf(request).subject, expiresAt }
 }
@@ -69,11 +69,11 @@ const readExpiry = (text: string, now: number): number => {
   return epochMs
 }
 
-/** It would be no decision: nobody asks about it where it could refuse. */
-const refuseExempt = ({ scope, target }: Target, { policy }: OrderOptions['monitor']): void => {
-  const ends = scope === 'client' ? [target] : scope === 'range' ? (endsOf(target) ?? []) : []
+/** It would be no decision: nobody asks about it where it could refuse. Of IPv6 one address of a client may be exempt: `written` is what was meant. */
+const refuseExempt = ({ scope, target }: Target, written: string, { policy }: OrderOptions['monitor']): void => {
   const { isExempt } = policy()
-  if (ends.length > 0 && ends.every((end) => isExempt(end)))
+  const ends = scope === 'range' ? (endsOf(target) ?? []) : []
+  if (scope === 'client' ? isExempt(target) || isExempt(written) : ends.length > 0 && ends.every((end) => isExempt(end)))
     throw new Problem('conflict', {
       detail: `${target} is this machine, a trusted proxy or on the allow list (monitor.allow): nothing is decided about it.`,
     })

@@ -52,6 +52,19 @@ export const securityCalls = ({ server, operator, key }: SecurityCallsOptions): 
     'GET /v1/security/decisions/:id': [[200, ofNew], [404, {}], [400, { target: '/v1/security/decisions/x' }], forbidden],
     'DELETE /v1/security/decisions/:id': [[204, ofNew], [404, {}], forbidden],
     'GET /v1/security/rules': [[200, {}], forbidden],
+    'GET /v1/decisions': [
+      [200, {}],
+      [200, { target: '/v1/decisions?ip=203.0.113.7' }],
+      [400, { target: '/v1/decisions?ip=nobody' }],
+      [400, { target: '/v1/decisions?unknown=1' }],
+      forbidden,
+    ],
+    'GET /v1/decisions/stream': [
+      [200, {}],
+      [200, { target: '/v1/decisions/stream?startup=true&scopes=ip,range&origins=filmgate' }],
+      [400, { target: '/v1/decisions/stream?startup=perhaps' }],
+      forbidden,
+    ],
     'GET /v1/security/explain/:about': [
       [200, {}],
       [200, { target: '/v1/security/explain/2001:db8::%2F64' }],

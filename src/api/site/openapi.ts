@@ -62,6 +62,13 @@ const apiKey = {
     'An API key, made by POST /v1/keys. Until there is an admin, starter.key in the data folder of the server holds one that may add films.',
 }
 
+const keyField = {
+  type: 'apiKey',
+  in: 'header',
+  name: 'X-Api-Key',
+  description: 'An API key, for bouncers of CrowdSec, which send it nowhere else. Other routes ignore this field.',
+}
+
 /** The description of the API by its own table of routes, so that it cannot say anything else than what is served. */
 export const describeApi = (options: DescriptionOptions): ApiDescription => {
   const routes = describedRoutes(options.routes)
@@ -81,7 +88,7 @@ export const describeApi = (options: DescriptionOptions): ApiDescription => {
       schemas: namedSchemas,
       responses: sharedRefusals(routes, options),
       headers: headerFields,
-      securitySchemes: { accessToken, apiKey },
+      securitySchemes: { accessToken, apiKey, keyField },
     },
   }
 }

@@ -113,10 +113,11 @@ export const sharedRefusals = (routes: readonly RouteEntry[], options: Operation
 
 /** A permission stands in the list as a role does (OpenAPI 3.1.1 section 4.8.30). Where it is open to everybody credentials are welcome, too. */
 const securityOf = ({ config }: RouteEntry, { publicPermissions }: OperationOptions): Operation['security'] => {
-  const { access = 'authenticated', freshLogin, sessionOnly } = config
+  const { access = 'authenticated', freshLogin, sessionOnly, keyField } = config
   if (access === 'public' || publicPermissions.has(access as Permission)) return [{}, { accessToken: [] }, { apiKey: [] }]
   const needed = access === 'authenticated' ? [] : [access]
-  return freshLogin === true || sessionOnly === true ? [{ accessToken: needed }] : [{ accessToken: needed }, { apiKey: needed }]
+  if (freshLogin === true || sessionOnly === true) return [{ accessToken: needed }]
+  return [{ accessToken: needed }, { apiKey: needed }, ...(keyField === undefined ? [] : [{ keyField: needed }])]
 }
 
 /** What no schema can say. */

@@ -29,13 +29,18 @@ export interface Watch<Test> {
 
 export type EventTest = (event: SecurityEvent) => boolean
 
-/** What of a request condition is not settled by method and route. */
-export type RequestTest = Omit<RequestCondition['request'], 'methods' | 'routes' | 'hasId'>
+/** What of a request condition is not settled by the route and by what kind of request it is. */
+export type RequestTest = Pick<RequestCondition['request'], 'statuses' | 'verdicts' | 'parameters' | 'tags'>
 
-/** The rules that look at a route, and those of them that look at requests that went well. */
+/** The rules that a request may concern. */
+export interface RequestWatches {
+  readonly untagged: readonly Watch<RequestTest>[]
+  /** Of rules that ask for nothing but requests that look like something. */
+  readonly tagged: readonly Watch<RequestTest>[]
+}
+
 export interface RoutePlan {
-  readonly ok: readonly Watch<RequestTest>[]
-  readonly other: readonly Watch<RequestTest>[]
+  of(request: EndedRequest): RequestWatches
 }
 
 export interface CompiledRules {
@@ -115,51 +120,83 @@ type Plain = string | number | boolean
 const maxPlans = 4096
 
 const createRoutePlans = (rules: readonly CompiledRule[]): CompiledRules['ofRoute'] => {
-  const known = new Map<string | null, Map<string | null, RoutePlan>>()
+  const made = new Map<string | null, Map<string | null, RoutePlan>>()
   let plans = 0
   return (method, route) => {
-    let ofRoute = known.get(route)
+    let ofRoute = made.get(route)
     const plan = ofRoute?.get(method)
     if (plan !== undefined) return plan
-    const made = planOf(rules, method, route)
-    if (plans++ >= maxPlans) return made
-    if (ofRoute === undefined) known.set(route, (ofRoute = new Map<string | null, RoutePlan>()))
-    ofRoute.set(method, made)
-    return made
+    const added = planOf(rules, method, route)
+    if (plans++ >= maxPlans) return added
+    if (ofRoute === undefined) made.set(route, (ofRoute = new Map<string | null, RoutePlan>()))
+    ofRoute.set(method, added)
+    return added
   }
 }
+
+type RequestParts = RequestCondition['request']
 
 const planOf = (rules: readonly CompiledRule[], method: string | null, route: string | null): RoutePlan => {
   const fits = ({ request: { methods, routes, hasId } }: RequestCondition): boolean =>
     (methods === undefined || (method !== null && methods.includes(method))) &&
     (routes === undefined || routes.includes(route)) &&
     (hasId === undefined || (route !== null && /[:*]/.test(route)))
-  const testsOf = (conditions: readonly Condition[], ok: boolean): RequestTest[] =>
+  const partsOf = (conditions: readonly Condition[]): RequestParts[] =>
     conditions
       .filter((condition): condition is RequestCondition => !isEvent(condition))
-      .filter((condition) => fits(condition) && couldBe(condition.request.verdicts, ok))
+      .filter(fits)
       .map(({ request }) => request)
-  const watchesOf = (ok: boolean): Watch<RequestTest>[] =>
-    rules
-      .map((rule) => {
-        const { when, completedBy } = rule.rule
-        return { rule, pours: testsOf(when, ok), completes: completedBy === undefined ? [] : testsOf([completedBy], ok) }
-      })
-      .filter(({ pours, completes }) => pours.length + completes.length > 0)
-  return { ok: watchesOf(true), other: watchesOf(false) }
+  const candidates = rules
+    .map((rule) => ({ rule, pours: partsOf(rule.rule.when), completes: partsOf(rule.rule.completedBy ? [rule.rule.completedBy] : []) }))
+    .filter(isWatch)
+  const known: (RequestWatches | undefined)[] = Array.from({ length: kinds })
+  return {
+    of: (request) => {
+      const kind = kindOf(request)
+      return (known[kind] ??= watchesOf(candidates, kind))
+    },
+  }
 }
 
-const couldBe = (verdicts: readonly string[] | undefined, ok: boolean): boolean =>
-  verdicts === undefined || verdicts.some((verdict) => (verdict === 'ok') === ok)
+const isWatch = ({ pours, completes }: Watch<unknown>): boolean => pours.length + completes.length > 0
+
+/** A kind of request: what the usual one is not, a bit each. Most rules can be left out by that alone. */
+const notOk = 1
+const failed = 2
+const hasQuery = 4
+const known = 8
+const withKey = 16
+const foreign = 32
+const kinds = 64
+
+const kindOf = ({ verdict, status, target, principal, isForeign }: EndedRequest): number =>
+  (verdict === 'ok' ? 0 : notOk) |
+  (status !== null && status < 400 ? 0 : failed) |
+  (target.includes('?') ? hasQuery : 0) |
+  (principal === null ? 0 : principal.credential.startsWith('key:') ? known | withKey : known) |
+  (isForeign ? foreign : 0)
+
+const watchesOf = (candidates: readonly Watch<RequestParts>[], kind: number): RequestWatches => {
+  const has = (bit: number): boolean => (kind & bit) !== 0
+  const couldFit = (parts: RequestParts): boolean =>
+    (parts.verdicts?.some((verdict) => (verdict !== 'ok') === has(notOk)) ?? true) &&
+    (parts.statuses?.some((status) => status >= 400 === has(failed)) ?? true) &&
+    (parts.parameters === undefined || has(hasQuery)) &&
+    (parts.authenticated ?? has(known)) === has(known) &&
+    (parts.withKey === undefined || has(withKey)) &&
+    (parts.foreign ?? has(foreign)) === has(foreign)
+  const watches = candidates
+    .map(({ rule, pours, completes }) => ({ rule, pours: pours.filter(couldFit), completes: completes.filter(couldFit) }))
+    .filter(isWatch)
+  const isTagged = ({ pours, completes }: Watch<RequestParts>): boolean => [...pours, ...completes].every(({ tags }) => tags !== undefined)
+  return { untagged: watches.filter((watch) => !isTagged(watch)), tagged: watches.filter(isTagged) }
+}
 
 /** The tag that fits, or true where none is asked for; undefined where the request is another. The cheap questions come first. */
 export const fitsRequest = (test: RequestTest, request: EndedRequest, tagsOf: () => ReadonlySet<Tag>): Tag | true | undefined => {
-  const { status, verdict, principal, target } = request
+  const { status, verdict, target } = request
   if (test.statuses !== undefined && (status === null || !test.statuses.includes(status))) return undefined
   if (test.verdicts?.includes(verdict) === false) return undefined
-  if (test.authenticated !== undefined && test.authenticated !== (principal !== null)) return undefined
-  if (test.withKey === true && principal?.credential.startsWith('key:') !== true) return undefined
-  if (test.foreign !== undefined && test.foreign !== request.isForeign) return undefined
   if (test.parameters !== undefined && !hasParameter(target, test.parameters)) return undefined
   if (test.tags === undefined) return true
   const tags = tagsOf()

@@ -2,6 +2,7 @@ import { parseCidr } from '../../core/address.ts'
 import type { Client, Principal } from '../../core/request.ts'
 import { addressWords, createAddressWords, readAddress } from './address-words.ts'
 import type { Decision, DecisionChange, DecisionScope, DecisionType, Evidence } from './decision.ts'
+import { Newest } from './newest.ts'
 import { PrefixTrie } from './prefix-trie.ts'
 import { Soonest } from './soonest.ts'
 
@@ -34,7 +35,7 @@ export class Decisions {
     principal: new Map(),
     account: new Map(),
   }
-  readonly #evidence = new Map<string, Evidence>()
+  readonly #evidence = new Newest<string, Evidence>(maxEvident)
   readonly #soonest = new Soonest<Decision>(({ expiresAt }) => expiresAt)
   /** By the number of words of an address. */
   readonly #ranges = { 1: new PrefixTrie<Decision>(), 4: new PrefixTrie<Decision>() }
@@ -119,7 +120,7 @@ export class Decisions {
     this.#remove(whole.id)
     const { id, scope, target, evidence } = whole
     const decision = evidence === null ? whole : { ...whole, evidence: null }
-    if (evidence !== null) this.#keepEvidence(id, evidence)
+    if (evidence !== null) this.#evidence.put(id, evidence)
     this.#byId.set(id, decision)
     this.#byTarget[scope].set(target, [...(this.#byTarget[scope].get(target) ?? none), decision])
     if (scope === 'range') this.#inTrie(decision, 'add')
@@ -127,12 +128,6 @@ export class Decisions {
     if (this.#byId.size > this.#maxHeld) this.#drop()
     // Lifted ones lie in the heap until it is their turn, but never more of them than of the others.
     if (this.#soonest.size > 2 * this.#byId.size + 1000) this.#soonest.keep((held) => this.#byId.get(held.id) === held)
-  }
-
-  #keepEvidence(id: string, evidence: Evidence): void {
-    this.#evidence.set(id, evidence)
-    const [oldest] = this.#evidence.keys()
-    if (this.#evidence.size > maxEvident && oldest !== undefined) this.#evidence.delete(oldest)
   }
 
   #remove(id: string): void {

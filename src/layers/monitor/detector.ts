@@ -65,7 +65,6 @@ interface Look {
   readonly signal: Signal
   readonly now: number
   readonly client: string | null
-  readonly tagsOf: () => ReadonlySet<Tag>
   isExempt?: boolean
 }
 
@@ -73,7 +72,6 @@ interface Look {
 const shownAspects: ReadonlySet<Aspect> = new Set(['client', 'network', 'account', 'principal', 'route'])
 /** By these somebody can be named. */
 const namingAspects: ReadonlySet<Aspect> = new Set(['client', 'network', 'account', 'principal'])
-const noTags: ReadonlySet<Tag> = new Set()
 
 class BucketDetector implements Detector {
   readonly #options: DetectorOptions
@@ -103,11 +101,13 @@ class BucketDetector implements Detector {
       if (watches !== undefined) this.#event(signal, watches)
       return
     }
-    const { method, route, verdict } = signal.request
-    const plan = this.#rules.ofRoute(method, route)
-    const watches = verdict === 'ok' ? plan.ok : plan.other
+    const { request } = signal
+    const { untagged, tagged } = this.#rules.ofRoute(request.method, request.route).of(request)
     // Who is refused by a decision would prolong it with each try, or have the next one at once.
-    if (watches.length > 0 && verdict !== 'abnormal_usage_detected') this.#request(signal, watches)
+    if (untagged.length + tagged.length === 0 || request.verdict === 'abnormal_usage_detected') return
+    const tags = tagged.length === 0 ? undefined : classify(request)
+    const watches = tags === undefined || tags.size === 0 ? untagged : [...untagged, ...tagged]
+    if (watches.length > 0) this.#request(signal, watches, tags)
   }
 
   bucketsOf(who: string): readonly BucketState[] {
@@ -130,7 +130,7 @@ class BucketDetector implements Detector {
   }
 
   #event(signal: Extract<Signal, { kind: 'event' }>, watches: readonly Watch<EventTest>[]): void {
-    const look: Look = { signal, now: this.#monotonic(), client: clientOf(signal), tagsOf: () => noTags }
+    const look: Look = { signal, now: this.#monotonic(), client: clientOf(signal) }
     const { event } = signal
     for (const { rule, pours, completes } of watches) {
       if (completes.some((fits) => fits(event)) && this.#complete(rule, look)) continue
@@ -138,10 +138,14 @@ class BucketDetector implements Detector {
     }
   }
 
-  #request(signal: Extract<Signal, { kind: 'request' }>, watches: readonly Watch<RequestTest>[]): void {
+  #request(
+    signal: Extract<Signal, { kind: 'request' }>,
+    watches: readonly Watch<RequestTest>[],
+    known: ReadonlySet<Tag> | undefined,
+  ): void {
     const { request } = signal
     let look: Look | undefined
-    let tags: ReadonlySet<Tag> | undefined
+    let tags = known
     const tagsOf = (): ReadonlySet<Tag> => (tags ??= classify(request))
     const fit = (tests: readonly RequestTest[]): Tag | true | undefined => {
       for (const test of tests) {
@@ -154,7 +158,7 @@ class BucketDetector implements Detector {
       const completing = completes.length === 0 ? undefined : fit(completes)
       const pouring = pours.length === 0 ? undefined : fit(pours)
       if (completing === undefined && pouring === undefined) continue
-      look ??= { signal, now: this.#monotonic(), client: clientOf(signal), tagsOf }
+      look ??= { signal, now: this.#monotonic(), client: clientOf(signal) }
       if (completing !== undefined && this.#complete(rule, look)) continue
       if (pouring !== undefined) this.#pour(rule, look, pouring === true ? undefined : pouring)
     }
@@ -230,10 +234,15 @@ class BucketDetector implements Detector {
 
 /** One value for each aspect; several groups where the signal has several values of one, none where it lacks one. */
 const groupsOf = (aspects: readonly Aspect[], signal: Signal): readonly (readonly string[])[] => {
-  let groups: readonly (readonly string[])[] = [[]]
-  for (const aspect of aspects) {
-    const values = valuesOf(aspect, signal)
-    groups = groups.flatMap((group) => values.map((value) => [...group, value]))
+  const [first, ...others] = aspects
+  const values = first === undefined ? [] : valuesOf(first, signal)
+  if (values.length === 0) return []
+  // The usual case.
+  if (others.length === 0 && values.length === 1) return [values]
+  let groups = values.map((value): readonly string[] => [value])
+  for (const aspect of others) {
+    const more = valuesOf(aspect, signal)
+    groups = groups.flatMap((group) => more.map((value) => [...group, value]))
   }
   return groups
 }

@@ -1,6 +1,7 @@
 import type { CompiledRule } from './compile.ts'
 import { type EvidenceSignal, maxEvidence } from './decision.ts'
 import type { Key } from './keys.ts'
+import { Newest } from './newest.ts'
 
 /** What filled a bucket, and whose it is: kept for few buckets, for it takes a hundred times the room of the bucket itself. */
 export interface Trace {
@@ -21,8 +22,8 @@ const maxLasting = 4000
  * newcomers; a bucket that is half full is in the second.
  */
 export class Traces {
-  readonly #fresh = new Map<number, Trace>()
-  readonly #lasting = new Map<number, Trace>()
+  readonly #fresh = new Newest<number, Trace>(maxFresh)
+  readonly #lasting = new Newest<number, Trace>(maxLasting)
 
   /** `group` is asked for only where the bucket is new here. */
   note(rule: CompiledRule, key: Key, signal: EvidenceSignal, { wasEmpty, isHalfFull, group }: PouredFacts): void {
@@ -31,9 +32,10 @@ export class Traces {
     const trace = known ?? { rule, key, group: group(), signals: [] }
     trace.signals.push(signal)
     if (trace.signals.length > maxEvidence) trace.signals.shift()
-    this.#forget(id)
-    if (isHalfFull) put(this.#lasting, id, trace, maxLasting)
-    else put(this.#fresh, id, trace, maxFresh)
+    if (isHalfFull) this.#fresh.delete(id)
+    else this.#lasting.delete(id)
+    const traces = isHalfFull ? this.#lasting : this.#fresh
+    traces.put(id, trace)
   }
 
   /** Ends the trace. */
@@ -61,10 +63,3 @@ export interface PouredFacts {
 
 /** 53 of the 64 bits: enough for a few thousand. */
 const idOf = ({ lo, hi }: Key): number => (hi & 0x1fffff) * 2 ** 32 + (lo >>> 0)
-
-const put = (traces: Map<number, Trace>, id: number, trace: Trace, most: number): void => {
-  traces.set(id, trace)
-  if (traces.size <= most) return
-  const [oldest] = traces.keys()
-  if (oldest !== undefined) traces.delete(oldest)
-}

@@ -6,8 +6,8 @@ const maxTail = 1024
 /** Members of a body. */
 const maxNodes = 256
 
-/** Nothing that means anything to SQL, a shell, a template or a file system, and no second dot. */
-export const isPlain = (target: string): boolean => target.length < 512 && plain.test(target) && !target.includes('..')
+/** Nothing that means anything to SQL, a shell, a template, JavaScript or a file system. */
+export const isPlain = (target: string): boolean => target.length < 512 && plain.test(target) && !target.includes('..') && !target.includes('__')
 
 const plain = /^[\w./-]*(?:\?[\w=&-]*)?$/
 

@@ -84,7 +84,7 @@ const sql = anyOf(
   raw`\b(?:and|or|xor|having|where|rlike|when|not)\b${compared}`,
   raw`\b(?:and|or) (?:not )?\d{1,10} (?:like|between|in|rlike|regexp|is) ?[('"\d]`,
   raw`\b(?:and|or|rlike|where) \(?\(?(?:select|exists ?\(|sleep|case)\b[ (]`,
-  raw`['"]\)* ?(?:or|and|\|\||&&) ?\(*['"\d]`,
+  raw`['"]\)* ?(?:or|and|\|\||&&) ?\(*(?:['"][^'"\n]{0,40}['"]|\d{1,10}) ?(?:=|<|>|!=|like |in ?\(|between )`,
   raw`['"]\)* ?\|\| ?['"(\w]`,
   raw`['"]\)*(?:(?:--|#)(?: ?-| \w{0,4})?| (?:--|#) ?-?)${end}`,
   // Brackets and quotes behind a number, to see what breaks.

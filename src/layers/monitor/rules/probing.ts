@@ -127,6 +127,7 @@ export const probingRules: readonly Rule[] = [
       own({ routes: [null], tags: ['sensitive_file', 'admin_interface'] }),
       own({ tags: ['sql', 'traversal', 'command', 'script', 'template'] }),
     ],
+    distinct: 'client',
     decision: { type: 'tighten', scope: 'range', durationMs: hour, maxDurationMs: day },
     confidence: 'high',
     spoofable: false,

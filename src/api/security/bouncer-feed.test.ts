@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+
+import fc from 'fast-check'
+
+import { createManualClock } from '../../../test/support/manual-clock.ts'
+import type { MonitorDecision } from '../../layers/index.ts'
+import { BouncerFeed, type BouncerFeedOptions, type Delta } from './bouncer-feed.ts'
+import { formatDuration } from './bouncers.ts'
+
+const hourMs = 3_600_000
+
+const createScene = (options: Partial<BouncerFeedOptions> = {}) => {
+  const clock = createManualClock()
+  const decisions = new Map<string, MonitorDecision>()
+  const exempt = new Set<string>()
+  const feed = new BouncerFeed({
+    decisions: () => [...decisions.values()].filter(({ expiresAt }) => expiresAt > clock.epochMs()),
+    isExempt: (target) => exempt.has(target),
+    epochMs: clock.epochMs,
+    ...options,
+  })
+  const decide = (id: string, target: string, more: Partial<MonitorDecision> = {}): void =>
+    void decisions.set(id, {
+      id,
+      scope: target.includes('/') && !target.endsWith('/64') ? 'range' : 'client',
+      target,
+      type: 'ban',
+      rule: 'a-rule',
+      reason: 'a reason',
+      by: 'monitor',
+      createdAt: clock.epochMs(),
+      expiresAt: clock.epochMs() + hourMs,
+      offence: 1,
+      observed: false,
+      requestId: null,
+      evidence: null,
+      ...more,
+    } as MonitorDecision)
+  /** As a bouncer does: what arrived was told. */
+  const poll = (bouncer = 'key:a', startup = false) => {
+    const delta: Delta = startup ? feed.all() : feed.since(bouncer)
+    feed.told(bouncer, delta.place)
+    return [delta.added.map(({ value }) => value), delta.removed.map(({ value }) => value)]
+  }
+  return { clock, feed, decisions, exempt, decide, poll }
+}
+
+describe('what a bouncer is told', () => {
+  test('all that is in force at its start, then only what changed: what was decided, lifted, or ran out', () => {
+    const { clock, decisions, decide, poll } = createScene()
+    decide('1', '203.0.113.1')
+    decide('2', '2001:db8::/64')
+    assert.deepEqual(poll('key:a', true), [['203.0.113.1', '2001:db8::/64'], []])
+    assert.deepEqual(poll(), [[], []])
+    decide('3', '198.51.100.0/24', { expiresAt: clock.epochMs() + 2 * hourMs })
+    decisions.delete('1')
+    assert.deepEqual(poll(), [['198.51.100.0/24'], ['203.0.113.1']])
+    clock.advance(hourMs)
+    assert.deepEqual(poll(), [[], ['2001:db8::/64']])
+    assert.deepEqual(poll('key:b'), [['198.51.100.0/24'], ['203.0.113.1', '2001:db8::/64']], 'each bouncer has its own place')
+  })
+
+  test('nothing of what is only observed, slows down, asks for a login, or is about an account or a credential', () => {
+    const { decide, poll } = createScene()
+    decide('1', '203.0.113.1', { observed: true })
+    decide('2', '203.0.113.2', { type: 'tighten' })
+    decide('3', '203.0.113.3', { type: 'require_login' })
+    decide('4', 'uSomebody', { scope: 'account' })
+    decide('5', 'key:4fGh7Kq2LmZx', { scope: 'principal' })
+    decide('6', 'no address', { scope: 'client' })
+    assert.deepEqual(poll('key:a', true), [[], []])
+  })
+
+  test('of two bans of one address one lifted: it stays out', () => {
+    const { decisions, decide, poll } = createScene()
+    decide('1', '203.0.113.1')
+    decide('2', '203.0.113.1', { rule: 'another' })
+    assert.deepEqual(poll('key:a', true), [['203.0.113.1'], []])
+    decisions.delete('1')
+    assert.deepEqual(poll(), [[], []])
+    decisions.delete('2')
+    assert.deepEqual(poll(), [[], ['203.0.113.1']])
+  })
+
+  test('a longer ban of the same address is told, for a firewall lets in again when the first would be over', () => {
+    const { clock, decide, poll } = createScene()
+    decide('1', '203.0.113.1')
+    poll('key:a', true)
+    decide('2', '203.0.113.1', { expiresAt: clock.epochMs() + 9 * hourMs })
+    assert.deepEqual(poll(), [['203.0.113.1'], []])
+  })
+
+  test('lifted and banned again between two polls: only that it is banned', () => {
+    const { decisions, decide, poll, feed } = createScene()
+    decide('1', '203.0.113.1')
+    poll('key:a', true)
+    decisions.delete('1')
+    feed.all()
+    decide('2', '203.0.113.1')
+    assert.deepEqual(poll(), [['203.0.113.1'], []])
+  })
+
+  test('the allow list acts at once', () => {
+    const { exempt, decide, poll } = createScene()
+    decide('1', '203.0.113.1')
+    poll('key:a', true)
+    exempt.add('203.0.113.1')
+    assert.deepEqual(poll(), [[], ['203.0.113.1']])
+  })
+
+  test('an answer that never arrived is told again', () => {
+    const { decide, feed, poll } = createScene()
+    poll('key:a', true)
+    decide('1', '203.0.113.1')
+    feed.since('key:a')
+    assert.deepEqual(poll(), [['203.0.113.1'], []])
+  })
+
+  test('more lifts than are kept, while a bouncer was away: it is told everything in force, and what is known to be over', () => {
+    const { decisions, decide, poll } = createScene({ maxRemoved: 10 })
+    for (let n = 0; n < 100; n++) decide(`${n}`, `203.0.113.${n}`)
+    decide('stays', '198.51.100.1')
+    poll('key:a', true)
+    for (let n = 0; n < 100; n++) decisions.delete(`${n}`)
+    const [added, removed] = poll()
+    assert.deepEqual([added, removed?.length], [['198.51.100.1'], 10])
+    assert.deepEqual(poll(), [[], []])
+  })
+
+  test('bouncers without end: the places of so many are kept', () => {
+    const { decide, poll } = createScene({ maxBouncers: 3 })
+    decide('1', '203.0.113.1')
+    for (let n = 0; n < 10; n++) poll(`key:${n}`, true)
+    assert.deepEqual(poll('key:9'), [[], []])
+    assert.deepEqual(poll('key:0'), [['203.0.113.1'], []], 'one that is not known is told all')
+  })
+
+  test('whatever happens when: a bouncer that does as it is told refuses whom the server refuses', () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('decide' as const), n: fc.nat(5), hours: fc.integer({ min: 1, max: 5 }) }),
+      fc.record({ kind: fc.constant('lift' as const), n: fc.nat(20) }),
+      fc.record({ kind: fc.constant('wait' as const), minutes: fc.nat(120) }),
+      fc.record({ kind: fc.constant('poll' as const), who: fc.nat(2), arrives: fc.boolean() }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { clock, feed, decisions, decide } = createScene({ maxRemoved: 1000 })
+        const walls = [0, 1, 2].map(() => new Set<string>())
+        const poll = (who: number, arrives: boolean): void => {
+          const { added, removed, place } = feed.since(`key:${who}`)
+          if (!arrives) return
+          feed.told(`key:${who}`, place)
+          for (const { value } of removed) walls[who]?.delete(value)
+          for (const { value } of added) walls[who]?.add(value)
+        }
+        for (const [i, one] of steps.entries()) {
+          if (one.kind === 'decide') decide(`d${i}`, `203.0.113.${one.n}`, { expiresAt: clock.epochMs() + one.hours * hourMs })
+          else if (one.kind === 'lift') decisions.delete([...decisions.keys()][one.n] ?? '')
+          else if (one.kind === 'wait') clock.advance(one.minutes * 60_000)
+          else poll(one.who, one.arrives)
+        }
+        const now = clock.epochMs()
+        const refused = new Set([...decisions.values()].filter(({ expiresAt }) => expiresAt > now).map(({ target }) => target))
+        for (const who of [0, 1, 2]) {
+          poll(who, true)
+          assert.deepEqual(walls[who], refused)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+test('durations are written as Go reads them', () => {
+  for (const [ms, text] of [
+    [0, '0.000s'],
+    [345, '0.345s'],
+    [59_999, '59.999s'],
+    [60_000, '1m0.000s'],
+    [14_391_000, '3h59m51.000s'],
+    [-5000, '-5.000s'],
+    [90 * 24 * hourMs, '2160h0m0.000s'],
+  ] as const)
+    assert.equal(formatDuration(ms), text)
+})

@@ -81,8 +81,11 @@ describe('what goes over the wire is noticed', () => {
       asked.write('{"password":"in-')
       asked.end('http-12"}')
     })
-    await exchange(port(server), 'GET /from-bytes-1 HTTP/1.1\r\nHost: x\r\nCookie: a=in-bytes-1\r\nConnection: close\r\n\r\n')
-    for (const secret of ['in-a-fetch-1', 'from-a-fetch-1', 'in-http-12', 'from-http-1', 'in-bytes-1', 'from-bytes-1']) {
+    await exchange(
+      port(server),
+      'GET /from-bytes-1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-in-bytes-1\r\nConnection: close\r\n\r\n',
+    )
+    for (const secret of ['in-a-fetch-1', 'from-a-fetch-1', 'in-http-12', 'from-http-1', 'token-in-bytes-1', 'from-bytes-1']) {
       assert.ok(isKept(secret), secret)
     }
   })

@@ -27,7 +27,8 @@ const members =
   /"(?:password|new_password|current_password|access_token|refresh_token|mfa_token|secret|client_secret|webhook_secret|otpauth_url|code)"\s*:\s*"((?:[^"\\]|\\.){8,4096})"/g
 const recoveryCodes = /"recovery_codes"\s*:\s*\[([^\]]*)\]/g
 const fields = /^(?:proxy-)?authorization:[ \t]*(?:bearer|basic)[ \t]+([^\s"]{16,})(?=\s)/gim
-const cookies = /^(?:set-)?cookie:[ \t]*([^\r\n]+)\r\n/gim
+/** Of a server; what a client sends back has the form of a token, and anything else is not ours. */
+const cookies = /^set-cookie:[ \t]*([^\r\n]+)\r\n/gim
 /** API keys, and apart from it the part of one that is secret; refresh tokens and tokens of half-done logins; JSON Web Tokens. */
 const shapes = /fg_[0-9A-Za-z]{12}_([0-9A-Za-z]{16,})|fg[rm]_[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}/g
 
@@ -108,11 +109,11 @@ const standingIn = (text: string, secrets: Iterable<string>): string[] => {
 
 const pairAt = (text: string, at: number): number => ((text.charCodeAt(at) << 8) ^ text.charCodeAt(at + 1)) & 0xffff
 
-/** A password that a client itself put into a path or an agent looks like any word; what has the form of a secret of ours is redacted there, too. */
+/** A password that a client itself put into a path, an agent or an origin looks like any word; what has the form of a secret of ours is redacted there, too. */
 const isOfTheClient = (line: string, secret: string): boolean => {
   if (new RegExp(shapes).test(secret) || !line.startsWith('{')) return false
   const record = JSON.parse(line) as Record<string, unknown>
-  const { path, user_agent: _agent, ...rest } = record
+  const { path, user_agent: _agent, origin: _origin, ...rest } = record
   const query = typeof path === 'string' && path.includes('?') ? path.slice(path.indexOf('?')) : ''
   return standingIn(JSON.stringify({ ...rest, query }), [secret]).length === 0
 }

@@ -17,6 +17,8 @@ export interface EventReader extends Disposable {
   readonly text: () => string
   readonly sent: () => readonly Sent[]
   readonly isOver: () => boolean
+  /** Epoch milliseconds; infinity where it goes on. */
+  readonly endedMs: () => number
   /** Waits for one that fits. */
   until(fits: (sent: Sent) => boolean): Promise<Sent>
   /** Waits for the end. */
@@ -38,22 +40,27 @@ export const readEvents = (
     const headers = { Accept: 'text/event-stream', ...fields }
     const asked = request({ host: '127.0.0.1', port: server.port, path: target, method, headers, agent: false }, (answer) => {
       let text = ''
-      let isOver = false
+      let endedMs = Infinity
+      const end = (): void => {
+        endedMs = Math.min(endedMs, Date.now())
+      }
+      const isOver = (): boolean => endedMs < Infinity
       answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-      answer.on('close', () => (isOver = true))
-      answer.on('error', () => (isOver = true))
+      answer.on('close', end)
+      answer.on('error', end)
       const sent = (): readonly Sent[] => parse(text)
       resolve({
         status: answer.statusCode ?? 0,
         headers: answer.headers,
         text: () => text,
         sent,
-        isOver: () => isOver,
+        isOver,
+        endedMs: () => endedMs,
         until: async (fits) => {
           await eventually(10_000, 'an event comes', () => sent().some(fits))
           return sent().find(fits) as Sent
         },
-        over: (withinMs) => eventually(withinMs, 'the stream ends', () => isOver),
+        over: (withinMs) => eventually(withinMs, 'the stream ends', isOver),
         [Symbol.dispose]: () => void asked.destroy(),
       })
     })

@@ -60,14 +60,10 @@ export class EventStream extends Readable {
     if (this.#wanted && !this.#ended) this.#give(': alive\n\n')
   }
 
-  /** Says why, and ends; a reader that takes nothing is cut off. */
+  /** Says why, and ends. A reader that does not take what is left is to be cut off at the next look. */
   end(reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    if (!this.#wanted) {
-      this.destroy()
-      return
-    }
     this.push(told('end', { reason }))
     this.push(null)
   }

@@ -190,6 +190,7 @@ const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['desc
     delivery,
     limits,
     dataDir: config.data.dir,
+    decoyPrefix: layers.honeyPrefix,
     epochMs: clock.epochMs,
     monotonicMs: clock.monotonicMs,
     warn,

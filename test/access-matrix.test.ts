@@ -47,6 +47,7 @@ const expected: Record<string, Row> = {
   'POST /csp-report': everybody,
   ...withHead('/problems/:code', everybody),
   ...withHead('/.well-known/security.txt', everybody),
+  ...withHead('/robots.txt', everybody),
   ...withHead('/.well-known/jwks.json', everybody),
   'POST /v1/auth/claim': everybody,
   'POST /v1/auth/register': everybody,

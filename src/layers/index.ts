@@ -48,6 +48,7 @@ export { RecentNames } from './monitor/recent-names.ts'
 export { createSharedDecisions, type SharedDecisions } from './monitor/redis-store.ts'
 export type { Rule } from './monitor/rule.ts'
 export { builtInRules } from './monitor/rules/all.ts'
+export { honeyPrefix } from './monitor/suspicious.ts'
 export type { EndedRequest } from './monitor/signal.ts'
 export { Webhook, type WebhookOutcome } from './monitor/webhook.ts'
 export {

@@ -103,7 +103,8 @@ export const refuseAccount = async (
   options: DecisionOptions & Pick<PrincipalDecisionOptions, 'isKnownPlace'>,
 ): Promise<Problem | undefined> => {
   const decision = options.decisions.ofAccount(subject)
-  if (decision === undefined || options.isExempt(request.client.address)) return undefined
+  // Whoever has a session or a key of it needs no login: guesses of others at its password must not stop its apps.
+  if (decision === undefined || decision.type === 'require_login' || options.isExempt(request.client.address)) return undefined
   return (await options.isKnownPlace(subject, request.client)) ? undefined : refusal(request, decision, options)
 }
 

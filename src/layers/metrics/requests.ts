@@ -18,7 +18,7 @@ export interface ServedRoute {
 }
 
 /** No template of a route looks like this: they begin with a slash. */
-export const none = '_none'
+const none = '_none'
 const other = '_OTHER'
 
 /** The methods of RFC 9110 and PATCH (RFC 5789), which the semantic conventions of OpenTelemetry know; every other one is `_OTHER`. */

@@ -36,7 +36,7 @@ export async function looks(machine: Machine, { rounds }: Options): Promise<Part
   const microseconds = (name: LookName): number[] => nanoseconds[name].map((ns) => ns / 1000)
   const names = Object.keys(titles) as LookName[]
   return {
-    rows: names.map((name) => row(titles[name], microseconds(name), 'µs of CPU', 3)),
+    rows: names.map((name) => row(titles[name], microseconds(name), 'µs', 3)),
     notes: [
       ...disturbance([othersCores]),
       `Medians of ${rounds * blocksPerRound} blocks of ${looksPerBlock} looks, interleaved, in one process, ${rules} rules.`,

@@ -20,7 +20,7 @@ export interface Level {
 
 /**
  * Leaky buckets as one number each, the time at which a bucket is empty again (the generic cell rate algorithm, ITU-T I.371, is the same idea):
- * so its level cannot be negative, and an empty bucket is one whose time has passed. Times are monotonic milliseconds.
+ * so its level cannot be negative, and an empty bucket is one whose time has passed. Times are monotonic, in ticks.
  *
  * Bounded: `capacity` buckets of their own, a sixteenth of it that newcomers of one network share where there is no room, and twice as many
  * distinct values. A bucket that is not empty is never dropped for another.
@@ -47,15 +47,15 @@ export class Buckets {
   }
 
   /** In signals; 0 for a bucket that is not held. */
-  level({ costMs, cost }: CompiledRule, { lo, hi }: Key, now: number): number {
-    return (Math.max(0, this.#own.get(lo, hi) - now) / costMs) * cost
+  level({ costTicks, cost }: CompiledRule, { lo, hi }: Key, now: number): number {
+    return (Math.max(0, this.#own.get(lo, hi) - now) / costTicks) * cost
   }
 
   /**
    * Whether another signal would overflow it. The bucket itself is asked only: what strangers filled together completes nobody's attack.
    */
   isFull(rule: CompiledRule, { lo, hi }: Key, now: number): boolean {
-    return this.#own.get(lo, hi) - now + rule.costMs > rule.capacityMs + slackMs(rule)
+    return this.#own.get(lo, hi) - now + rule.costTicks > rule.capacityTicks
   }
 
   /** False for a value that the bucket has seen within the time in which it runs out. */
@@ -63,7 +63,7 @@ export class Buckets {
     if (this.#values.get(lo, hi) > now) return false
     this.#values.sweep(now, sweptEach)
     // Where there is no room the value counts whenever it comes.
-    this.#put(this.#values, { lo, hi }, now + rule.capacityMs + rule.costMs, now)
+    this.#put(this.#values, { lo, hi }, now + rule.capacityTicks + rule.costTicks, now)
     return true
   }
 
@@ -89,14 +89,14 @@ export class Buckets {
   }
 
   #pourInto(times: Times, { rule, key, emptyAt, now }: Pour): Level | undefined {
-    const level = Math.max(0, emptyAt - now) + rule.costMs
-    const isOver = level > rule.capacityMs + slackMs(rule)
-    const result = { key, wasEmpty: emptyAt <= now, level: (level / rule.costMs) * rule.cost, isOver }
+    const level = Math.max(0, emptyAt - now) + rule.costTicks
+    const isOver = level > rule.capacityTicks
+    const result = { key, wasEmpty: emptyAt <= now, level: (level / rule.costTicks) * rule.cost, isOver }
     if (isOver && !rule.isCompleted) {
       times.delete(key.lo, key.hi)
       return result
     }
-    return this.#put(times, key, now + Math.min(level, rule.capacityMs), now) ? result : undefined
+    return this.#put(times, key, now + Math.min(level, rule.capacityTicks), now) ? result : undefined
   }
 
   #put(times: Times, { lo, hi }: Key, time: number, now: number): boolean {
@@ -112,6 +112,3 @@ interface Pour {
   readonly emptyAt: number
   readonly now: number
 }
-
-/** What the rounding of a process that runs for years adds up to is no signal. */
-const slackMs = ({ costMs }: CompiledRule): number => 0.001 + costMs * 1e-6

@@ -4,14 +4,17 @@ import { hasParameter } from './parameters.ts'
 import type { Aspect, Condition, EventCondition, RequestCondition, Rule, Tag } from './rule.ts'
 import type { EndedRequest } from './signal.ts'
 
+/** Buckets count in these, in whole numbers: nothing is rounded from one signal to the next, so nothing adds up. */
+export const ticksPerMs = 1024
+
 /** A rule with everything that can be said before the first signal. */
 export interface CompiledRule {
   readonly rule: Rule
   readonly cost: number
-  /** In how many milliseconds one signal's worth runs out. */
-  readonly costMs: number
+  /** In how many ticks one signal's worth runs out. */
+  readonly costTicks: number
   /** In how many a full bucket is empty. */
-  readonly capacityMs: number
+  readonly capacityTicks: number
   /** Keys of other rules are other keys. */
   readonly saltLo: number
   readonly saltHi: number
@@ -50,6 +53,9 @@ export interface CompiledRules {
   ofRoute(method: string | null, route: string | null): RoutePlan
 }
 
+/** A year. */
+const maxTicks = 366 * 86_400_000 * ticksPerMs
+
 /** Throws a RangeError for a rule that means nothing. */
 export const compileRules = (rules: readonly Rule[]): CompiledRules => {
   const compiled = rules.map(compileRule)
@@ -67,13 +73,16 @@ const compileRule = (rule: Rule): CompiledRule => {
   if (!(capacity >= 0 && Number.isFinite(capacity))) complain('the capacity must be 0 or more')
   if (!(leakPerSecond > 0 && Number.isFinite(leakPerSecond))) complain('something must leak')
   if (!(cost > 0 && Number.isFinite(cost))) complain('a signal must cost something')
+  const costTicks = Math.round((cost / leakPerSecond) * 1000 * ticksPerMs)
+  const capacityTicks = Math.round((capacity / cost) * costTicks)
+  if (costTicks < 1 || costTicks + capacityTicks > maxTicks) complain('it leaks too fast or too slowly to be counted')
   if (groupBy.length === 0) complain('nothing to group by')
   if (rule.completedBy !== undefined && capacity < cost) complain('a bucket that nothing fits into is never full')
   return {
     rule,
     cost,
-    costMs: (cost / leakPerSecond) * 1000,
-    capacityMs: (capacity / leakPerSecond) * 1000,
+    costTicks,
+    capacityTicks,
     saltLo: randomWord(),
     saltHi: randomWord(),
     groupBy,

@@ -9,6 +9,7 @@ import {
   type EventTest,
   fitsRequest,
   type RequestTest,
+  ticksPerMs,
   type Watch,
 } from './compile.ts'
 import { type Evidence, type EvidenceSignal, maxEvidence } from './decision.ts'
@@ -226,9 +227,9 @@ class BucketDetector implements Detector {
     return (look.isExempt ??= who !== null && this.#options.isExempt(who))
   }
 
-  /** A clock that went back would fill buckets again that had run out, so here it stands still instead. */
+  /** In ticks. A clock that went back would fill buckets again that had run out, so here it stands still instead. */
   #monotonic(): number {
-    return (this.#now = Math.max(this.#now, this.#options.clock.monotonicMs()))
+    return (this.#now = Math.max(this.#now, Math.floor(this.#options.clock.monotonicMs() * ticksPerMs)))
   }
 }
 

@@ -13,8 +13,9 @@ export interface Trace {
   readonly signals: EvidenceSignal[]
 }
 
+/** Few, so that under a flood of newcomers what is held for them dies young: what lives longer costs the garbage collector much more. */
+const maxFresh = 512
 /** About 3 KB each where they are full. */
-const maxFresh = 4000
 const maxLasting = 4000
 
 /**

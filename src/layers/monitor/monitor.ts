@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 
 import type { Clock } from '../../core/clock.ts'
 import type { Observe, SecurityEvent } from '../../core/events.ts'
+import { Baseline } from './baseline.ts'
 import type { Decision, DecisionScope, DecisionStore, DecisionType, Origin } from './decision.ts'
 import { Decisions } from './decisions.ts'
 import { type BucketState, createDetector, type Overflow } from './detector.ts'
@@ -95,6 +96,7 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     observe(createdEvent(decision, overflow))
     store.save(decision).catch(() => undefined)
   }
+  const baseline = new Baseline({ monotonicMs: clock.monotonicMs, observe })
   const isExempt = (prefix: string): boolean => policy().isExempt(prefix)
   const detector = createDetector({ rules, clock, maxTracked, isExempt, onOverflow })
   return {
@@ -104,6 +106,7 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
       detector.see({ kind: 'event', epochMs, event })
     },
     request: (request) => {
+      baseline.request(request.durationMs, request.status, request.verdict)
       if (request.verdict !== 'ok') journal.refused(request)
       detector.see({ kind: 'request', epochMs: request.epochMs, request })
     },

@@ -1,24 +1,16 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
-import { accountRoutes, type AccountRoutesOptions } from './api/accounts/routes.ts'
-import { createAuditRepository } from './api/audit/repository.ts'
-import { auditRoutes } from './api/audit/routes.ts'
-import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
-import { limitRoutes } from './api/limits/routes.ts'
+import type { AccountRoutesOptions } from './api/accounts/routes.ts'
+import type { FilmRoutesOptions } from './api/films/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
-import { bouncerRoutes } from './api/security/bouncers.ts'
-import { createDecisionRepository } from './api/security/decision-repository.ts'
-import { securityRoutes } from './api/security/routes.ts'
 import type { ApiDescription } from './api/site/document.ts'
-import type { Delivery } from './api/site/page-fields.ts'
-import { pageRoutes } from './api/site/page.ts'
-import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
 import type { Client } from './core/request.ts'
 import * as layers from './layers/index.ts'
-import { type Certificates, createListener, type Listener, servedHosts } from './listener.ts'
+import { type Certificates, createListener, servedHosts } from './listener.ts'
+import { addRoutes, publicPermissions } from './routes.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
@@ -72,9 +64,6 @@ const maxWaitingInAll = 1000
 
 /** What a `tighten` leaves of all limits. */
 const tightenedLimits = '10 per minute'
-
-/** What everybody may do, known or not. */
-const publicPermissions = new Set(['films:read', 'votes:write'] as const)
 
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
@@ -158,52 +147,3 @@ const decisionOptions = ({ monitor, clock, observe, isKnownPlace }: AppOptions) 
 
 /** Where somebody without credentials gets some. */
 const isLogin = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith('/v1/auth/') === true
-
-/** What is served behind the layers; the description comes last, for it tells of all the others. */
-const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['description'] => {
-  const { config, limiterStore: store, log, observe, clock, protections } = options
-  const { limits } = protections
-  filmRoutes(server, {
-    films: options.films,
-    votes: options.votes,
-    voterId: options.voterId,
-    anonymousVotes: config.votes.anonymous,
-    publicOrigin: config.server.publicUrl,
-    isAllowedOrigin: (origin) => protections.cors.policyFor('/', 'GET').match.isNamed(origin),
-  })
-  const warn = (message: string): void => log.note('warn', message)
-  const delivery = deliveryOf(options)
-  if (config.page.enabled) pageRoutes(server, { delivery, warn })
-  accountRoutes(server, options.accounts)
-  const { cursors, database, trail } = options.accounts
-  auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
-  const decisions = createDecisionRepository({ database, trail, epochMs: clock.epochMs })
-  const { monitor, isKnownPlace } = options
-  securityRoutes(server, { ...options.accounts, monitor, decisions, isKnownPlace, timers: systemTimers })
-  bouncerRoutes(server, { monitor, epochMs: clock.epochMs })
-  limitRoutes(server, { routes, limits, store, observe, trail, originOf: options.originOf })
-  return siteRoutes(server, {
-    routes,
-    publicPermissions,
-    publicUrl: config.server.publicUrl,
-    address: addressOf(options),
-    delivery,
-    limits,
-    dataDir: config.data.dir,
-    decoyPrefix: layers.honeyPrefix,
-    epochMs: clock.epochMs,
-    monotonicMs: clock.monotonicMs,
-    warn,
-    note: log.note,
-  })
-}
-
-/** How pages reach a browser: from here, or from a proxy whose address is the public one. */
-const deliveryOf = ({ config, certificates }: Pick<AppOptions, 'config' | 'certificates'>): Delivery => ({
-  upgradesInsecure: certificates?.isPublic ?? false,
-  isSecure: certificates !== undefined || config.server.publicUrl.startsWith('https:'),
-})
-
-/** Where whoever reads the documentation finds the server. */
-const addressOf = ({ config: { server }, certificates }: Pick<AppOptions, 'config' | 'certificates'>): string =>
-  server.publicUrl === '' ? `${certificates === undefined ? 'http' : 'https'}://localhost:${server.port}` : server.publicUrl

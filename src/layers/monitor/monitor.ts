@@ -97,8 +97,7 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
     store.save(decision).catch(() => undefined)
   }
   const baseline = new Baseline({ monotonicMs: clock.monotonicMs, observe })
-  const isExempt = (prefix: string): boolean => policy().isExempt(prefix)
-  const detector = createDetector({ rules, clock, maxTracked, isExempt, onOverflow })
+  const detector = createDetector({ rules, clock, maxTracked, isExempt: (who) => policy().isExempt(who), onOverflow })
   return {
     event: (event) => {
       const epochMs = clock.epochMs()

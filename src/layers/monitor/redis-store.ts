@@ -21,6 +21,8 @@ export interface SharedDecisionsOptions {
   readonly epochMs: () => number
   /** So long is an answer waited for. */
   readonly timeoutMs: number
+  /** Changes that Redis keeps, up to 8 KB each and mostly 1 to 3: of more the newest. Default 20,000. */
+  readonly most?: number | undefined
 }
 
 /** What instances that share Redis, and perhaps no database, tell one another. */
@@ -41,7 +43,6 @@ export interface SharedDecisions {
 const lookMs = 300
 /** Bodies in one answer, 8 KB each at most: who waits behind it on the connection must not notice. */
 const page = 50
-/** Up to 8 KB each, mostly 1 to 3. */
 const mostKept = 20_000
 /** A failover loses what the old master had not passed on; the numbers behind that are given again. */
 const againAfterFailure = 1000
@@ -81,7 +82,7 @@ class RedisDecisions implements SharedDecisions {
       const over = change.change === 'decided' ? change.decision.expiresAt : keptUntil
       return [...kindAndId(change), this.#sealed.seal(change), String(over)]
     })
-    await this.#ask('publish', [randomBytes(12).toString('base64url'), String(mostKept), ...args])
+    await this.#ask('publish', [randomBytes(12).toString('base64url'), String(this.#options.most ?? mostKept), ...args])
   }
 
   async lacking(changes: readonly DecisionChange[]): Promise<readonly DecisionChange[]> {

@@ -1,10 +1,8 @@
-import { isatty } from 'node:tty'
-
 import { type App, type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
-import { type Clock, systemClock } from './core/clock.ts'
+import { systemClock } from './core/clock.ts'
 import { createVoterIds } from './credentials/voter-id.ts'
-import { createLog, flushTraces, LimitSyntaxError, type Log, type OpenLogSink, openLogSink, parseLimits } from './layers/index.ts'
+import { flushTraces, LimitSyntaxError, parseLimits } from './layers/index.ts'
 import { type OpenAccounts, openAccounts } from './serve/accounts.ts'
 import type { ClaimInvitation } from './serve/claim.ts'
 import { openAlerting } from './serve/alerting.ts'
@@ -18,6 +16,7 @@ import { refuseUnknownRoutes } from './serve/known-routes.ts'
 import { openLimiterStore } from './serve/limiter-store.ts'
 import { withOperator } from './serve/operator.ts'
 import { openMonitor } from './serve/monitor.ts'
+import { createWarnings, logWarnings, openLog } from './serve/logging.ts'
 import { createProtections } from './serve/protections.ts'
 import { countVotes, measureStore, openMetrics, type ServedMetrics } from './serve/metrics.ts'
 import { startListening } from './serve/listening.ts'
@@ -62,26 +61,6 @@ export const checkLimits = (text: string): string | undefined => {
     throw error
   }
 }
-
-/** What an operator should know at the start: in the log, on the terminal, and in /readyz. */
-const createWarnings = (log: Log, print: ServeOptions['print']) => {
-  const warnings: string[] = []
-  const warn = (warning: string): void => {
-    warnings.push(warning)
-    log.note('warn', warning)
-    print(`WARNING: ${warning}\n`)
-  }
-  return { warnings, warn }
-}
-
-const openLog = ({ log: { level, format } }: Config, clock: Clock): { readonly sink: OpenLogSink; readonly log: Log } => {
-  const sink = openLogSink(1)
-  // Asked of the descriptor: `process.stdout` would switch a pipe, which other processes share, to writes that do not wait.
-  return { sink, log: createLog({ sink, clock, level, format, terminal: isatty(1) ? process.stdout : undefined }) }
-}
-
-const logWarnings = (sink: OpenLogSink): readonly string[] =>
-  sink.isFailing ? ['The log cannot be written: its reader is gone or too slow, or its disk is full, and lines wait or are lost'] : []
 
 interface Parts extends Pick<
   AppOptions,

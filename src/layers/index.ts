@@ -31,7 +31,7 @@ export type {
 } from './monitor/decision.ts'
 export type { BucketState } from './monitor/detector.ts'
 export { endedRequest, type RequestRecord, unparsedRequest } from './monitor/ended-request.ts'
-export { Journal, type JournalEntry, namesOf } from './monitor/journal.ts'
+export { Journal, type JournalEntry } from './monitor/journal.ts'
 export {
   createMonitor,
   type DecisionOrder,

@@ -145,9 +145,13 @@ describe('what is no target', () => {
       assertProblem(await tryDecide(server, operator, { expires_at }), invalid('/expires_at'))
   })
 
-  test('and about a credential or an account there is only ban', async () => {
-    for (const type of ['tighten', 'require_login'])
-      assertProblem(await tryDecide(server, operator, { scope: 'account', target: editor.subject, type }), invalid('/type'))
+  test('and about a credential there is only ban, about an account no share of limits', async () => {
+    for (const [scope, target, type] of [
+      ['account', editor.subject, 'tighten'],
+      ['principal', `session:${editor.sid}`, 'tighten'],
+      ['principal', `session:${editor.sid}`, 'require_login'],
+    ] as const)
+      assertProblem(await tryDecide(server, operator, { scope, target, type }), invalid('/type'))
     for (const type of ['tell', 'allow', 'BAN']) assertProblem(await tryDecide(server, operator, { type }), invalid('/type'))
   })
 })
@@ -172,7 +176,7 @@ describe('how it is kept', () => {
   })
 
   test('pages follow one another, with all filters; a cursor of another list is none', async () => {
-    const ids = []
+    const ids: string[] = []
     for (let i = 0; i < 5; i++) ids.push(await decide(server, operator, { target: `203.0.113.${40 + i}`, type: 'tighten' }))
     const seen: string[] = []
     for (let query = 'decisions?limit=2&active=true&scope=client'; ;) {

@@ -1,5 +1,5 @@
 import { Problem } from '../../core/errors.ts'
-import { type JournalEntry, namesOf } from '../../layers/index.ts'
+import type { JournalEntry } from '../../layers/index.ts'
 import { parseTimestamp } from '../timestamp.ts'
 import type { EventQuery } from './event-schema.ts'
 import { readClient } from './targets.ts'
@@ -10,15 +10,11 @@ export const readFilters = ({ event, client, request_id: requestId, since }: Eve
   if (typeof prefix === 'string') throw invalid('/query/client', prefix)
   const sinceMs = since === undefined ? undefined : parseTimestamp(since)
   if (since !== undefined && sinceMs === undefined) throw invalid('/query/since', 'is no day of the calendar')
-  return ({ at, entry }) => {
-    const names = namesOf(entry)
-    return (
-      (event === undefined || entry.event === event) &&
-      (prefix === undefined || names.client === prefix.target) &&
-      (requestId === undefined || names.requestId === requestId) &&
-      (sinceMs === undefined || at >= sinceMs)
-    )
-  }
+  return ({ at, entry, ...names }) =>
+    (event === undefined || entry.event === event) &&
+    (prefix === undefined || names.client === prefix.target) &&
+    (requestId === undefined || names.requestId === requestId) &&
+    (sinceMs === undefined || at >= sinceMs)
 }
 
 const invalid = (pointer: string, detail: string): Problem =>

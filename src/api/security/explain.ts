@@ -1,6 +1,6 @@
 import { parseAddress, parseCidr } from '../../core/address.ts'
 import { Problem } from '../../core/errors.ts'
-import { type JournalEntry, type Monitor, type MonitorDecision, namesOf } from '../../layers/index.ts'
+import type { JournalEntry, Monitor, MonitorDecision } from '../../layers/index.ts'
 import type { DecisionRepository, StoredDecision } from './decision-repository.ts'
 import { findAccount, type Known } from './orders.ts'
 import type { Explanation } from './explain-schema.ts'
@@ -48,7 +48,7 @@ const aboutAddress = (text: string, { monitor: { decisions, journal } }: Explain
   if (typeof client !== 'string') {
     const { target } = client
     const ranges = decisions.all().filter((one) => one.scope === 'range' && isInRange(target, one.target))
-    const events = journal.recent(({ entry }) => namesOf(entry).client === target || isAbout(entry, target), maxEvents)
+    const events = journal.recent(({ client: from, entry }) => from === target || isAbout(entry, target), maxEvents)
     return {
       about: target,
       kind: 'client',
@@ -63,7 +63,7 @@ const aboutAddress = (text: string, { monitor: { decisions, journal } }: Explain
   const inside = decisions
     .all()
     .filter((one) => (one.scope === 'client' && isInRange(one.target, target)) || (one.scope === 'range' && one.target === target))
-  const events = journal.recent(({ entry }) => isInRange(namesOf(entry).client ?? '', target) || isAbout(entry, target), maxEvents)
+  const events = journal.recent(({ client: from, entry }) => isInRange(from ?? '', target) || isAbout(entry, target), maxEvents)
   return { about: target, kind: 'range', decisions: inside, who: [target], events, address: target }
 }
 
@@ -90,7 +90,7 @@ const aboutRequest = (text: string, { monitor }: ExplainOptions): Facts | undefi
   const events = journal.ofRequest(text).toReversed()
   const [first] = events
   if (first === undefined) return undefined
-  const client = namesOf(first.entry).client ?? undefined
+  const client = first.client ?? undefined
   const named = events.flatMap(({ entry }) => ('decision' in entry ? (decisions.get(entry.decision) ?? []) : []))
   const about = client === undefined ? [] : decisions.about('client', client)
   return {

@@ -27,14 +27,22 @@ const maxMs = 366 * 86_400_000
 
 /** What a person asks for, after everything that it must not be. Rejects with validation_failed or conflict. */
 export const readOrder = async (request: FastifyRequest, asked: NewDecision, options: OrderOptions): Promise<DecisionOrder> => {
-  if (asked.type !== 'ban' && (asked.scope === 'principal' || asked.scope === 'account'))
-    throw invalid('/type', 'must be ban for a credential or an account: the others are about clients')
+  if (!possible[asked.scope].has(asked.type))
+    throw invalid('/type', `is not for ${asked.scope}: ${[...possible[asked.scope]].join(' or ')}`)
   const found = await findTarget(asked.scope, asked.target, options)
   if (typeof found === 'string') throw invalid('/target', found)
   const expiresAt = readExpiry(asked.expires_at, options.epochMs())
   refuseExempt(found, asked.target, options.monitor)
   refuseOwn(request, found)
   return { ...found, type: asked.type, reason: asked.reason, by: principalOf(request).subject, expiresAt }
+}
+
+/** Limits of its own has nobody but a client, and a credential is a login. */
+const possible: Readonly<Record<Target['scope'], ReadonlySet<string>>> = {
+  client: new Set(['ban', 'tighten', 'require_login']),
+  range: new Set(['ban', 'tighten', 'require_login']),
+  principal: new Set(['ban']),
+  account: new Set(['ban', 'require_login']),
 }
 
 const findTarget = async (scope: Target['scope'], text: string, known: Known): Promise<Target | string> => {

@@ -171,6 +171,6 @@ const createSecondLook =
     const isBanned =
       decisions.ofClient(client)?.type === 'ban' ||
       decisions.ofPrincipal(principal) !== undefined ||
-      (decisions.ofAccount(principal.subject) !== undefined && !(await isKnownPlace(principal.subject, client)))
+      (decisions.ofAccount(principal.subject)?.type === 'ban' && !(await isKnownPlace(principal.subject, client)))
     return isBanned ? 'requests like yours are refused now' : undefined
   }

@@ -140,7 +140,9 @@ export const NewDecision = Type.Object(
         'Of client: an address, which stands for its prefix. Of range: a CIDR without bits behind its prefix, at most /8 (IPv6: /19) wide. Of principal: key: and the id of an API key, or session: and the id of a session. Of account: a subject, or @ and a username.',
       examples: ['192.0.2.7'],
     }),
-    type: Type.Enum([...ordered], { description: `${typeText} About a credential or an account only ban.` }),
+    type: Type.Enum([...ordered], {
+      description: `${typeText} About a credential only ban; about an account ban, or require_login, which stops logins alone.`,
+    }),
     reason: Type.String({
       minLength: 1,
       maxLength: 200,

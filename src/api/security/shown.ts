@@ -5,13 +5,8 @@ import type { Event } from './event-schema.ts'
 import type { Decision, ListedDecision } from './schema.ts'
 
 /** An entry of the journal as people and programs see it: the names are those of the log. */
-export const shownEvent = ({ seq, at, entry }: JournalEntry): Event => {
-  const {
-    event,
-    requestId = null,
-    client = null,
-    ...details
-  } = entry as { event: string; requestId?: string | null; client?: string | null }
+export const shownEvent = ({ seq, at, client, requestId, entry }: JournalEntry): Event => {
+  const { event, requestId: _request, client: _client, ...details } = entry as { event: string; requestId?: unknown; client?: unknown }
   return { seq, at: formatTimestamp(at), event, request_id: requestId, client, details }
 }
 

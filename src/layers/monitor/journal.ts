@@ -20,6 +20,9 @@ export interface JournalEntry {
   readonly seq: number
   /** Epoch milliseconds. */
   readonly at: number
+  /** Whom and which request it is about; null where it is about none. */
+  readonly client: string | null
+  readonly requestId: string | null
   /** A security event, or a request that was refused. */
   readonly entry: SecurityEvent | RefusedRequest
 }
@@ -76,7 +79,8 @@ export class Journal {
   }
 
   add(at: number, entry: JournalEntry['entry']): void {
-    const slot: Slot = { held: { seq: ++this.#seq, at, entry }, owner: ownerOf(clientOf(entry)), gone: false }
+    const { client, requestId } = 'requestId' in entry ? entry : nobody
+    const slot: Slot = { held: { seq: ++this.#seq, at, client, requestId, entry }, owner: ownerOf(client), gone: false }
     const own = this.#owners.get(slot.owner)
     if (own !== undefined && own.slots.length - own.from >= this.#share) this.#remove(own.slots[own.from])
     else if (this.#size >= this.#capacity) this.#remove(this.#first())
@@ -129,7 +133,7 @@ export class Journal {
     const own = this.#owners.get(slot.owner)
     if (own === undefined) this.#owners.set(slot.owner, { slots: [slot], from: 0 })
     else own.slots.push(slot)
-    const { requestId } = namesOf(slot.held.entry)
+    const { requestId } = slot.held
     if (requestId !== null) this.#keepRequest(requestId, slot)
     // As many as are gone were added before: each entry is looked at a bounded number of times.
     if (this.#slots.length > 2 * this.#capacity) {
@@ -167,7 +171,7 @@ export class Journal {
         own.from = 0
       }
     }
-    const { requestId } = namesOf(slot.held.entry)
+    const { requestId } = slot.held
     if (requestId === null) return
     const left = (this.#byRequest.get(requestId) ?? []).filter((other) => other !== slot)
     if (left.length === 0) this.#byRequest.delete(requestId)
@@ -186,13 +190,7 @@ export class Journal {
   }
 }
 
-/** Whom and which request an entry is about; null where it is about none. */
-export const namesOf = (entry: JournalEntry['entry']): { readonly client: string | null; readonly requestId: string | null } =>
-  'requestId' in entry ? entry : nobody
-
 const nobody = { client: null, requestId: null }
-
-const clientOf = (entry: JournalEntry['entry']): string | null => namesOf(entry).client
 
 /** An IPv6 site has as many prefixes as it likes: it has one share (RFC 6177). */
 const ownerOf = (client: string | null): string => {

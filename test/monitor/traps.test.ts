@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+
+import { createApiKey, formatApiKey } from '../../src/credentials/api-key.ts'
+import { send } from '../support/accounts.ts'
+import { type Answer, assertProblem } from '../support/attack.ts'
+import { runCommand } from '../support/command.ts'
+import { as, assertBanned, behindProxy } from '../support/decide.ts'
+import { asOperator } from '../support/operator.ts'
+import { raisedLimits, runToEnd, startServer } from '../support/server.ts'
+
+const toml = `${raisedLimits}
+[auth]
+login_failures = "1000000 per day"
+account_failures = "1000000 per day"
+`
+const server = await startServer({ toml, env: behindProxy })
+after(() => server[Symbol.asyncDispose]())
+
+const withKey = (client: string, key: string): Promise<Answer> =>
+  as(server, client, { target: '/v1/films/1', fields: { Authorization: `Bearer ${key}` } })
+
+const honeyKey = async (...args: readonly string[]): Promise<string> => {
+  const { code, stdout, stderr } = await runCommand(['key', 'honey', ...args], { dataDir: server.dataDir, cwd: server.dataDir })
+  assert.equal(code, 0, stderr)
+  return stdout.trim()
+}
+
+/** Without what is another in each answer. */
+const comparable = ({ status, fields, body }: Answer) => ({
+  status,
+  fields: fields.filter(([name]) => !['x-request-id', 'date', 'ratelimit'].includes(name)),
+  body: body.replace(/"request_id":"\w+"/, ''),
+})
+
+const decisions = async (): Promise<string> =>
+  (await send(server, 'GET', '/v1/security/decisions', undefined, { fields: asOperator(server) })).body
+
+describe('honey keys', () => {
+  test('each is another, always the same, and looks like any key', async () => {
+    const [first, again, third] = [await honeyKey(), await honeyKey('1'), await honeyKey('3')]
+    assert.equal(first, again)
+    assert.notEqual(first, third)
+    for (const key of [first, third]) assert.match(key, /^fg_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/)
+    assert.deepEqual(JSON.parse(await honeyKey('3', '--json')), { number: 3, key: third })
+    for (const wrong of ['0', '17', '-1', 'x']) {
+      const { code } = await runCommand(['key', 'honey', wrong], { dataDir: server.dataDir, cwd: server.dataDir })
+      assert.equal(code, 2, wrong)
+    }
+    assert.ok(!server.log().some((record) => JSON.stringify(record).includes(first)))
+  })
+
+  test('whoever uses one learns as much as of a key that nobody has, and is banned', async () => {
+    const unknown = await withKey('203.0.113.20', formatApiKey(createApiKey()))
+    const honey = await withKey('203.0.113.21', await honeyKey('2'))
+    assertProblem(honey, { status: 401, code: 'unauthenticated' })
+    assert.deepEqual(comparable(honey), comparable(unknown))
+    const told = await server.logged(({ event, reason }) => event === 'authn_login_fail' && reason === 'honey_key')
+    assert.equal(told['client'], '203.0.113.21')
+    await server.logged(({ event, rule }) => event === 'decision_created' && rule === 'honey-key')
+    assertBanned(await as(server, '203.0.113.21', { target: '/' }))
+    assert.equal((await as(server, '203.0.113.20', { target: '/' })).status, 200, 'who guessed goes on')
+  })
+})
+
+describe('honey routes', () => {
+  test('robots.txt asks to stay away from paths that there are not, and whoever obeys goes on', async () => {
+    const answer = await as(server, '203.0.113.30', { target: '/robots.txt' })
+    assert.equal(answer.status, 200)
+    assert.equal(answer.field('content-type'), 'text/plain; charset=utf-8')
+    assert.equal(answer.body, 'User-agent: *\nDisallow: /v1/internal/\n')
+    for (const target of ['/', '/docs', '/v1/films/1']) assert.equal((await as(server, '203.0.113.30', { target })).status, 200)
+  })
+
+  test('whoever goes there is told that there is nothing, and banned', async () => {
+    assertProblem(await as(server, '203.0.113.31', { target: '/v1/internal/users' }), { status: 404, code: 'not_found' })
+    await server.logged(({ event, rule }) => event === 'decision_created' && rule === 'honey-route')
+    assertBanned(await as(server, '203.0.113.31', { target: '/' }))
+  })
+
+  test('a page of another site gets nobody banned that way', async () => {
+    const fields = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
+    for (const target of ['/v1/internal/users', '/.git/config', '/.env', '/wp-login.php', '/?like=1%27%20or%20%271%27=%271'])
+      await as(server, '203.0.113.32', { target, fields })
+    assert.equal((await as(server, '203.0.113.32', { target: '/' })).status, 200)
+  })
+})
+
+test('stuffing with names that nobody has is seen by what was tried, and the log holds no name', async () => {
+  for (let i = 0; i < 12; i++) {
+    const body = { username: `hunter2-of-somebody-${i}`, password: 'not what it is' }
+    await as(server, '203.0.113.40', {
+      method: 'POST',
+      target: '/v1/auth/login',
+      fields: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  }
+  const decided = await server.logged(({ event, rule }) => event === 'decision_created' && rule === 'credential-stuffing')
+  assert.deepEqual([decided['type'], decided['scope'], decided['target']], ['tighten', 'client', '203.0.113.40'])
+  const failed = server.log().filter(({ event, client }) => event === 'authn_login_fail' && client === '203.0.113.40')
+  assert.ok(failed.length >= 9)
+  for (const { tried } of failed) assert.match(String(tried), /^[0-9a-f]{12}$/)
+  assert.equal(new Set(failed.map(({ tried }) => tried)).size, failed.length)
+  assert.ok(!server.log().some((record) => JSON.stringify(record).includes('hunter2')))
+})
+
+test('tokens that are none, each another, are told apart without being told', async () => {
+  for (let i = 0; i < 25; i++) await withKey('203.0.113.41', `a-secret-that-was-pasted-${i}`)
+  await server.logged(({ event, rule }) => event === 'decision_created' && rule === 'token-guessing')
+  assert.ok(!server.log().some((record) => JSON.stringify(record).includes('a-secret')))
+})
+
+test('the same token that is none, for ever, is no guess', async () => {
+  for (let i = 0; i < 60; i++) await withKey('203.0.113.42', 'an old token')
+  assert.doesNotMatch(await decisions(), /203\.0\.113\.42/)
+})
+
+test('a rule that there is not is a mistake of the configuration, with its line and the nearest name', async () => {
+  const { code, stderr } = await runToEnd({ toml: '[monitor.rules]\n"path-probing" = "observe"\n"sqlprobing" = "off"\n' })
+  assert.equal(code, 2)
+  assert.match(stderr, /filmgate\.toml:3: monitor\.rules\.sqlprobing names no rule; the nearest is sql-probing/)
+  assert.doesNotMatch(stderr, /path-probing names/)
+})

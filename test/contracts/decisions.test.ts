@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import type { DecisionType } from '../../src/layers/monitor/decision.ts'
 import { eventually } from '../support/deadline.ts'
 import { hour, type Instance, sharingKinds, testDecision } from '../support/decisions.ts'
 import { describeUnless } from '../support/services.ts'
 
 /** The promise is 1 s; a machine that runs other tests has more to do. Both are measured. */
 const limitMs = 10_000
+
+const scopes = [
+  ['client', '203.0.113.7'],
+  ['client', '2001:db8::/64'],
+  ['range', '198.51.100.0/24'],
+  ['principal', 'key:4fGh7Kq2LmZx'],
+  ['account', 'u2345'],
+] as const
+const types = ['ban', 'tighten', 'require_login', 'tell'] as const satisfies readonly DecisionType[]
 
 const client = (target: string) => ({ address: target, prefix: target, wide: target }) as never
 const order = (target: string, expiresAt = Date.now() + hour) => ({
@@ -63,6 +73,23 @@ for (const kind of sharingKinds) {
         (await auditOf(again, gone.id)).map(({ action }) => action),
         ['decision.create', 'decision.lift'],
       )
+    })
+
+    test('every kind of decision is kept and shared as it is', async () => {
+      await using sharing = await kind.begin()
+      const first = await sharing.open('first')
+      const second = await sharing.open('second')
+      const made = scopes.flatMap(([scope, target]) =>
+        types.map((type) => testDecision({ scope, target, type, observed: type === 'tell', rule: type === 'ban' ? null : 'a-rule' })),
+      )
+      await Promise.all(made.map((decision) => first.store.save(decision)))
+      for (const instance of [first, second])
+        for (const decision of made) {
+          await eventually(limitMs, 'it is stored', async () => (await instance.repository.find(decision.id)) !== undefined)
+          assert.deepEqual(await instance.repository.find(decision.id), { ...decision, liftedAt: null, liftedBy: null })
+          await eventually(limitMs, 'it is in force', () => instance.monitor.decisions.get(decision.id) !== undefined)
+          assert.deepEqual(instance.monitor.decisions.get(decision.id), { ...decision, evidence: null })
+        }
     })
 
     test('offences count across restarts and instances, observed and lifted ones do not', async () => {

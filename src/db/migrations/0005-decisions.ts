@@ -13,7 +13,7 @@ export const decisions = (dialect: Dialect): Migration => ({
       .addColumn('seq', wide, (c) => c.notNull().unique())
       .addColumn('scope', 'text', (c) => c.notNull().check(sql`scope in ('client', 'range', 'principal', 'account')`))
       .addColumn('target', 'text', (c) => c.notNull())
-      .addColumn('type', 'text', (c) => c.notNull().check(sql`type in ('ban', 'tighten', 'require_login')`))
+      .addColumn('type', 'text', (c) => c.notNull().check(sql`type in ('ban', 'tighten', 'require_login', 'tell')`))
       .addColumn('rule', 'text')
       .addColumn('reason', 'text', (c) => c.notNull())
       .addColumn('decided_by', 'text', (c) => c.notNull())

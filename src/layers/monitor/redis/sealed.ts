@@ -41,8 +41,8 @@ const written = (change: DecisionChange): string => {
   return JSON.stringify({ ...change, decision: { ...change.decision, evidence: null } })
 }
 
-const scopes: ReadonlySet<string> = new Set<Decision['scope']>(['client', 'range', 'principal', 'account'])
-const types: ReadonlySet<string> = new Set<Decision['type']>(['ban', 'tighten', 'require_login'])
+const scopes: Readonly<Record<Decision['scope'], true>> = { client: true, range: true, principal: true, account: true }
+const types: Readonly<Record<Decision['type'], true>> = { ban: true, tighten: true, require_login: true, tell: true }
 
 /** It has our seal: only a newer release could say something else. */
-const isDecision = ({ scope, type }: Decision): boolean => scopes.has(scope) && types.has(type)
+const isDecision = ({ scope, type }: Decision): boolean => Object.hasOwn(scopes, scope) && Object.hasOwn(types, type)

@@ -25,6 +25,7 @@ import { openMetrics } from '../../src/serve/metrics.ts'
 import { openMonitor } from '../../src/serve/monitor.ts'
 import { createProtections } from '../../src/serve/protections.ts'
 import { buildOpsApp } from '../../src/side-apps.ts'
+import { assertSecretsKept } from './log-secrecy.ts'
 
 const plenty = '100000000 per day'
 
@@ -93,6 +94,7 @@ export const openAccessApp = async (given?: Database) => {
       await accounts.close()
       if (given === undefined) await database.close()
       rmSync(folder, { recursive: true })
+      assertSecretsKept(lines.join(''))
     },
   }
 }

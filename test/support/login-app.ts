@@ -27,6 +27,7 @@ import type { Database } from '../../src/db/open.ts'
 import * as layers from '../../src/layers/index.ts'
 import { goodPassword } from './accounts.ts'
 import type { DatabaseKind, OpenDatabase } from './databases.ts'
+import { assertSecretsKept } from './log-secrecy.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 
 export interface LoginAppOptions {
@@ -101,6 +102,7 @@ export const openLoginApp = async (options: LoginAppOptions): Promise<LoginApp> 
       await server.close()
       keys.close()
       store.close()
+      assertSecretsKept(events.map((event) => JSON.stringify(event)).join('\n'))
     },
   }
 }

@@ -129,7 +129,7 @@ export const probingRules: readonly Rule[] = [
     ],
     distinct: 'client',
     decision: { type: 'tighten', scope: 'range', durationMs: hour, maxDurationMs: day },
-    confidence: 'high',
+    confidence: 'medium',
     spoofable: false,
     references: [...scanning, 'MITRE ATT&CK T1583.003'],
   },

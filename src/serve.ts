@@ -95,7 +95,7 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
   const clock = systemClock
   const { sink, log } = openLog(config, clock)
   const metrics = openMetrics(sink)
-  const alerting = openAlerting({ config, clock, log })
+  const alerting = openAlerting({ config, clock, log, onOutcome: metrics.alerted })
   const { observe, ended, watch } = createWatching(log, metrics, alerting.event)
   const shared = { config, clock, log, observe }
   // First, so that a certificate that cannot be used keeps nothing else from being tried again.
@@ -136,11 +136,10 @@ export const serve = async ({ config, print, hasTerminal }: ServeOptions): Promi
     observe({ event: 'sys_shutdown', reason })
     endKeeping?.()
     await Promise.all(servers.map(drain))
-    await Promise.all([alerting.close(), accounts.close()])
+    await Promise.all([alerting.close(), accounts.close(), flushTraces()])
     await monitor.close()
     await limiterStore.close()
     await database.close()
-    await flushTraces()
     sink.flush()
   })
   reportCrashes(sink, (error) => observe({ event: 'sys_crash', error }))

@@ -25,6 +25,7 @@ const promised: Readonly<Record<string, readonly [type: string, labels: readonly
   filmgate_security_events_total: ['counter', ['event']],
   filmgate_decisions_active: ['gauge', []],
   filmgate_votes_total: ['counter', []],
+  filmgate_webhook_deliveries_total: ['counter', ['outcome']],
   filmgate_db_duration_seconds: ['histogram', ['query']],
   filmgate_config_last_reload_success: ['gauge', []],
   filmgate_monitor_tracked: ['gauge', []],

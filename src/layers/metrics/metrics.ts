@@ -31,6 +31,8 @@ export interface Metrics {
   readonly voted: (votes: number) => void
   /** How long the database took; `query` is one of a closed list. */
   readonly queried: (query: string, seconds: number) => void
+  /** What became of a try to tell people. */
+  readonly alerted: (outcome: 'delivered' | 'failed' | 'lost') => void
   readonly store: StoreMetrics
   /** The routes of the server whose requests are counted. */
   readonly serves: (routes: readonly ServedRoute[]) => void
@@ -54,6 +56,7 @@ export const createMetrics = ({ events, readings }: MetricsOptions): Metrics => 
   const queries = createQueryHistograms()
   const votes = createCounters({ name: 'filmgate_votes_total', help: 'Votes that were recorded, changed ones too.' })
   const voted = votes.of({})
+  const alerts = createAlertCounters()
   let active = 0
   let isReloaded = true
   const families: readonly Family[] = [
@@ -64,6 +67,7 @@ export const createMetrics = ({ events, readings }: MetricsOptions): Metrics => 
     store.durations,
     happened.family,
     votes,
+    alerts.family,
     queries,
     createReading(reloaded, () => Number(isReloaded)),
     ...readFamilies(readings),
@@ -90,6 +94,7 @@ export const createMetrics = ({ events, readings }: MetricsOptions): Metrics => 
     },
     voted: (count) => void (voted.value += count),
     queried: (query, seconds) => queries.of({ query }).observe(seconds),
+    alerted: (outcome) => void alerts.of[outcome].value++,
     store: { decisions: store.decisions, duration: store.durations.of({}) },
     serves: durations.serves,
     // Two scrapes at once are one.
@@ -116,6 +121,15 @@ const createEventCounters = (names: readonly SecurityEventName[]) => {
       if (counter !== undefined) counter.value++
     },
   }
+}
+
+const createAlertCounters = () => {
+  const family = createCounters({
+    name: 'filmgate_webhook_deliveries_total',
+    help: 'Tries to deliver alerts to monitor.webhook_url; lost are messages that are not tried again.',
+  })
+  const [delivered, failed, lost] = ['delivered', 'failed', 'lost'].map((outcome) => family.of({ outcome })) as [Counter, Counter, Counter]
+  return { family, of: { delivered, failed, lost } }
 }
 
 const reloaded = {

@@ -11,6 +11,7 @@ import { eventually } from '../support/deadline.ts'
 import { decisionSecret, hour, type Instance, openInstance, testDecision } from '../support/decisions.ts'
 import { openTestStore } from '../support/limiter-redis.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { seededRandom } from '../support/random.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
 
@@ -208,5 +209,58 @@ describeUnless(servicesMissing('redis'), 'decisions in Redis', () => {
     assert.equal(instance.monitor.decisions.size, 10_000)
     await eventually(limitMs, 'they are stored', async () => (await instance.repository.newest()) >= 10_000)
     t.diagnostic(`stored within ${(performance.now() - startMs).toFixed(0)} ms`)
+  })
+
+  test('whatever is decided and lifted while Redis dies, hangs and forgets: behind it all instances agree, and what was lifted stays lifted', async (t) => {
+    const random = seededRandom(t)
+    await using redis = await startRedis()
+    await using one = await sqlitePlace()
+    await using two = await sqlitePlace()
+    await using first = await openInstance({ place: one, redisUrl: redis.url, timeoutMs: 300 })
+    await using second = await openInstance({ place: two, redisUrl: redis.url, timeoutMs: 300 })
+    const instances = [first, second] as const
+    const inForce = new Set<string>()
+    let target = 0
+    const change = async (): Promise<void> => {
+      const { monitor } = instances[random.below(2) as 0 | 1]
+      const known = monitor.decisions.all()
+      const lifted = known[random.below(Math.max(1, known.length))]
+      if (lifted !== undefined && random.often(0.4)) {
+        // The other instance may have been first.
+        await monitor.lift(lifted.id, 'uadmin')
+        inForce.delete(lifted.id)
+        return
+      }
+      const order = { scope: 'client', type: 'ban', reason: 'x', by: 'uadmin', expiresAt: Date.now() + hour } as const
+      inForce.add((await monitor.decide({ ...order, target: `2001:db8:2:${(++target).toString(16)}::/64` })).id)
+    }
+    const faults: readonly (() => Promise<unknown>)[] = [
+      async () => {
+        await redis.stop('SIGKILL')
+        for (let i = 0; i < 10; i++) await change()
+        await redis.start()
+      },
+      async () => {
+        await redis.pause()
+        for (let i = 0; i < 10; i++) await change()
+        redis.resume()
+      },
+      () => redis.cli('flushall'),
+    ]
+    for (let round = 0; round < 12; round++) {
+      for (let i = 0; i < 10; i++) await change()
+      await faults[random.below(faults.length)]!()
+    }
+    for (const { monitor } of instances)
+      await eventually(limitMs, 'both know what is in force', () => {
+        const held = monitor.decisions.all().map(({ id }) => id)
+        return held.length === inForce.size && held.every((id) => inForce.has(id))
+      })
+    for (const { repository } of instances)
+      await eventually(limitMs, 'both have stored it', async () => {
+        const stored = await repository.load()
+        return stored.length === inForce.size && stored.every(({ id }) => inForce.has(id))
+      })
+    for (const { events } of instances) assert.ok(!JSON.stringify(events).includes('redis decisions'))
   })
 })

@@ -38,6 +38,25 @@ export const levelOf = ({ verdict, status }: AccessRecord): LogLevel => {
 /** Request and trace ids: made or checked by request-id.ts, whose syntax leaves nothing to escape. */
 const plain = (token: string | null): string => (token === null ? 'null' : `"${token}"`)
 
+/** Canonical addresses: most lines differ in it, so what has nothing to escape is not looked at twice. */
+const quoteAddress = (address: string | null): string =>
+  address === null || isAddress.test(address) ? plain(address) : quote(address, 100)
+
+const isAddress = /^[\da-f.:]{1,45}$/
+
+/** For what has few values: the last one is kept. */
+const createQuoted = (maxLength: number): ((text: string | null) => string) => {
+  let last: string | null = null
+  let quoted = 'null'
+  return (text) => {
+    if (text !== last) {
+      last = text
+      quoted = orNull(text, maxLength)
+    }
+    return quoted
+  }
+}
+
 const orNull = (text: string | null, maxLength: number): string => (text === null ? 'null' : quote(text, maxLength))
 
 /** ISO 8601 for a millisecond is built once: under load many lines share it. */
@@ -78,17 +97,18 @@ const formatMs = (ms: number): string => {
 /** One JSON object a line, built by hand from the fields above: a general serialiser costs several times as much. */
 export const createJsonFormat = (): FormatRecord => {
   const timestamp = createTimestamps()
+  const [method, verdict] = [createQuoted(40), createQuoted(100)]
   const target = createRepeated(
     (a, b) => a.path === b.path && a.status === b.status && a.method === b.method && a.route === b.route,
     (r) =>
-      `,"method":${orNull(r.method, 40)},"route":${orNull(r.route, 200)},"path":${orNull(r.path, 1024)},"status":${r.status},"duration_ms":`,
+      `,"method":${method(r.method)},"route":${orNull(r.route, 200)},"path":${orNull(r.path, 1024)},"status":${r.status},"duration_ms":`,
   )
   const caller = createRepeated(
     (a, b) =>
       a.client === b.client && a.userAgent === b.userAgent && a.verdict === b.verdict && a.principal === b.principal && a.error === b.error,
     (r) =>
-      `,"client":${orNull(r.client, 100)},"principal":${orNull(r.principal, 64)},"user_agent":${orNull(r.userAgent, 256)}` +
-      `,"verdict":${quote(r.verdict, 100)}${r.error === null ? '' : `,"error":${quote(r.error, 4096)}`}}\n`,
+      `,"client":${quoteAddress(r.client)},"principal":${orNull(r.principal, 64)},"user_agent":${orNull(r.userAgent, 256)}` +
+      `,"verdict":${verdict(r.verdict)}${r.error === null ? '' : `,"error":${quote(r.error, 4096)}`}}\n`,
   )
   return (r) =>
     `{"time":"${timestamp(r.epochMs)}","level":"${levelOf(r)}","msg":"request","request_id":"${r.requestId}","trace_id":${plain(r.traceId)}` +

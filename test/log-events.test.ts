@@ -93,6 +93,30 @@ describe('[ASVS 16.3.3] attempts to get around a protection leave an event', () 
   })
 })
 
+test('[ASVS 16.2.4] only a trusted proxy names a request and its trace; from anybody else the names are dropped', async () => {
+  const theirs = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const names = { 'X-Request-Id': 'named-by-the-proxy-1', traceparent: `00-${theirs}-00f067aa0ba902b7-01` }
+  const stranger = await ask(server, { target: '/nowhere', fields: names })
+  assert.match(stranger.field('x-request-id') ?? '', /^[0-9a-f]{24}$/)
+  const line = await assertLogged(server, stranger, 'not_found')
+  assert.match(String(line['trace_id']), /^[0-9a-f]{32}$/)
+  assert.notEqual(line['trace_id'], theirs)
+
+  await using behind = await startServer({ env: { FILMGATE_SERVER_TRUSTED_PROXIES: '127.0.0.1/32' } })
+  const forwarded = { ...names, 'X-Forwarded-For': '203.0.113.7' }
+  const named = await ask(behind, { target: '/nowhere', fields: forwarded })
+  assert.equal(named.field('x-request-id'), 'named-by-the-proxy-1')
+  const { trace_id, client } = await assertLogged(behind, named, 'not_found')
+  assert.deepEqual([trace_id, client], [theirs, '203.0.113.7'])
+  // A name that could break a log or a header is none, whoever says it.
+  const broken = await ask(behind, {
+    target: '/nowhere',
+    fields: { ...forwarded, 'X-Request-Id': 'a b"c', traceparent: `00-${theirs}-0-01` },
+  })
+  assert.match(broken.field('x-request-id') ?? '', /^[0-9a-f]{24}$/)
+  assert.notEqual((await assertLogged(behind, broken, 'not_found'))['trace_id'], theirs)
+})
+
 /** The server with a fault that SIGUSR2 brings about. */
 const faulty =
   (script: string): StartOptions['wrap'] & {} =>

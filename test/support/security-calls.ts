@@ -69,7 +69,7 @@ export const securityCalls = ({ server, operator, key }: SecurityCallsOptions): 
       [200, {}],
       [200, { target: '/v1/security/explain/2001:db8::%2F64' }],
       [400, { target: '/v1/security/explain/a%20b' }],
-      [404, { target: '/v1/security/explain/nothing' }],
+      [404, { target: '/v1/security/explain/nothing-like-that' }],
       forbidden,
     ],
   }

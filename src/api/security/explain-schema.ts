@@ -2,12 +2,13 @@ import Type, { type Static } from 'typebox'
 
 import { Event, eventExample } from './event-schema.ts'
 import { Decision, decisionExample, evidenceExample } from './schema.ts'
-import { number, text, whom } from './words.ts'
+import { number, text } from './words.ts'
 
 export const AboutPath = Type.Object(
   {
     about: Type.String({
-      pattern: whom,
+      // Shorter words than eight letters are no id of anything.
+      pattern: String.raw`^(@[a-z0-9._-]{2,64}|(key|session):[A-Za-z0-9_-]{1,64}|[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?|[A-Za-z0-9._-]{8,128})$`,
       description:
         'The id of a request or of a decision, an address or a prefix (its slash written as %2F), key: or session: and an id, a subject, or @ and a username.',
       examples: ['192.0.2.7'],

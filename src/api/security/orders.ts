@@ -24,6 +24,7 @@ export interface OrderOptions extends Known {
 
 /** Whoever is to be refused for longer is nobody to whom a decision of today still fits. */
 const maxMs = 366 * 86_400_000
+const usualMs = 4 * 3_600_000
 
 /** What a person asks for, after everything that it must not be. Rejects with validation_failed or conflict. */
 export const readOrder = async (request: FastifyRequest, asked: NewDecision, options: OrderOptions): Promise<DecisionOrder> => {
@@ -69,7 +70,8 @@ export const findAccount = async (text: string, { accounts }: Pick<Known, 'accou
   return account && { scope: 'account', target: account.id }
 }
 
-const readExpiry = (text: string, now: number): number => {
+const readExpiry = (text: string | undefined, now: number): number => {
+  if (text === undefined) return now + usualMs
   const epochMs = parseTimestamp(text)
   if (epochMs === undefined) throw invalid('/expires_at', 'must be a date and time of RFC 3339')
   if (epochMs <= now) throw invalid('/expires_at', 'must be in the future')

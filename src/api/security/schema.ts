@@ -150,11 +150,11 @@ export const NewDecision = Type.Object(
       description: 'For operators and the audit trail.',
       examples: ['scraper'],
     }),
-    expires_at: Timestamp('Until when: in the future, and within a year.'),
+    expires_at: Type.Optional(Timestamp('Until when: in the future, and within a year; in four hours where it is left out.')),
   },
   {
     additionalProperties: false,
-    examples: [{ scope: 'client', target: '192.0.2.7', type: 'ban', reason: 'scraper', expires_at: '2099-12-31T00:00:00Z' }],
+    examples: [{ scope: 'client', target: '192.0.2.7', type: 'ban', reason: 'scraper' }],
   },
 )
 export type NewDecision = Static<typeof NewDecision>

@@ -146,6 +146,12 @@ describe('[ASVS 16.2.5] a server that writes a secret of its test into its log',
     await assert.rejects(async () => server[Symbol.asyncDispose](), /stands in leaked:/)
   })
 
+  test('one that tells what its configuration holds', async () => {
+    const toml = '[monitor]\nwebhook_secret = "a secret of the receiver 1"\n'
+    const server = await startServer({ toml, wrap: leaking('{"msg":"a secret of the receiver 1"}') })
+    await assert.rejects(async () => server[Symbol.asyncDispose](), /a secret of the receiver 1 stands in/)
+  })
+
   test('or one that tells what its environment holds', async () => {
     using folder = temporaryFolder()
     const secret = 'planted key of more than 32 characters'

@@ -64,9 +64,15 @@ tapWire((text) => {
 /** Secrets that a server gets from its environment, and the passwords of addresses there. */
 export const keepEnvironment = (env: Readonly<Record<string, string>>): void => {
   for (const [name, value] of Object.entries(env)) {
-    if (/SECRET|PASSWORD/.test(name) && !name.endsWith('_FILE')) keep(value)
+    if (/SECRET|PASSWORD|WEBHOOK_URL/.test(name) && !name.endsWith('_FILE')) keep(value)
     keep(/^[a-z]+:\/\/[^/@:]*:([^/@]+)@/.exec(value)?.[1])
   }
+}
+
+/** Those in the text of a filmgate.toml. */
+export const keepConfig = (toml: string): void => {
+  for (const [, value] of toml.matchAll(/^[ \t]*\w*(?:secret|password)\w*[ \t]*=[ \t]*"([^"]+)"/gim)) keep(value)
+  for (const secret of secretsIn(toml)) keep(secret)
 }
 
 /** What lies in its data folder: it may be there for a short time only, so it is read when the server listens, and at its end. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { type CommandResult, runCommand, temporaryFolder } from './command.ts'
-import { assertSecretsKept, keepEnvironment, keepFiles } from './log-secrecy.ts'
+import { assertSecretsKept, keepConfig, keepEnvironment, keepFiles } from './log-secrecy.ts'
 
 /** Limits so high that a test about something else never meets them, yet counted like any. */
 export const raisedLimits = `
@@ -77,6 +77,7 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
   }
   const child = spawn(program, args, { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   keepEnvironment(env)
+  keepConfig(options.toml ?? '')
   const output = collect(child)
   const exited = once(child, 'exit') as Promise<[number | null, string | null]>
 

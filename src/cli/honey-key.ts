@@ -12,8 +12,9 @@ other key and answers like one that does not exist. There are ${maxHoneyKeys}, w
 installation and stored nowhere. The server may be running.`,
   example: 'filmgate key honey 2',
   run: async (call) => {
+    const config = call.loadConfig()
     const number = readNumber(call.operands[0] ?? '1')
-    await using installation = await openInstallation(call.loadConfig())
+    await using installation = await openInstallation(config)
     const key = honeyKey(installation.masterKey, number)
     await (call.json ? printJson({ number, key }) : print(`${key}\n`))
     if (!call.json) tell('That key opens nothing. Keep a note of where you lay it.\n')

@@ -24,12 +24,13 @@ export async function registerLog(app: FastifyInstance, logFile: string, monitor
   await app.register(layers.accessLog, { clock, isTrusted, outcome, write })
 }
 
+const isExempt = (): boolean => false
+const observe = (): void => undefined
+
 /** Nobody is exempt: that the load comes from this machine must not spare the monitor anything. */
 export async function watchRequests(app: FastifyInstance): Promise<layers.Monitor> {
   await app.register(layers.clientAddress, { addresses: layers.createClientAddresses({ trustedProxies: [] }) })
   const store = layers.createMemoryDecisions()
-  const isExempt = (): boolean => false
-  const observe = (): void => undefined
   const policy = { mode: 'enforce', rules: {}, isExempt } as const
   const monitor = await layers.createMonitor({ clock, observe, rules: layers.builtInRules, policy: () => policy, store })
   await app.register(layers.clientDecisions, {

@@ -95,7 +95,7 @@ describe('GET /metrics', () => {
     assert.deepEqual([answer.status, answer.body.includes('filmgate_')], [421, false])
   })
 
-  test('is nowhere on the listener that everybody reaches', async () => {
+  test('is nowhere on the listener that everybody reaches [ASVS 13.4.5]', async () => {
     assert.equal((await ask(server, { target: '/metrics' })).status, 404)
   })
 

@@ -99,7 +99,7 @@ describe('behind a trusted proxy', () => {
   })
 })
 
-test('a client that forges a traceparent neither joins a trace of ours nor chooses what is sampled', async () => {
+test('a client that forges a traceparent neither joins a trace of ours nor chooses what is sampled [ASVS 4.1.3]', async () => {
   await using collector = await openTraceCollector()
   await using server = await startServer({ env: { ...tracedEnvironment(collector.url), OTEL_TRACES_SAMPLER: 'parentbased_always_off' } })
   const forged = await ask(server, { target: '/v1/films/1', fields: { traceparent: traceparent(), tracestate: 'theirs=1' } })
@@ -119,7 +119,7 @@ const serves = async (url: string): Promise<void> => {
   assert.equal(await server.kill('SIGTERM'), 0, 'nor does it keep the server from ending')
 }
 
-describe('a collector that does not take the spans', () => {
+describe('a collector that does not take the spans [ASVS 16.5.2]', () => {
   test('because it is gone: the API goes on', async () => {
     const { url } = await (async () => {
       await using collector = await openTraceCollector()

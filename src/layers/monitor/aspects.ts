@@ -45,7 +45,7 @@ const ofEvent: Readonly<Partial<Record<Aspect, (event: SecurityEvent) => readonl
     const session = member(event, 'session')
     return one(member(event, 'credential') ?? (session && `session:${session}`))
   },
-  pointer: (event) => ('pointers' in event ? event.pointers.slice(0, maxValues) : none),
+  pointer: (event) => ('pointers' in event ? [...new Set(event.pointers)].slice(0, maxValues) : none),
   origin: (event) => one(member(event, 'origin')),
 }
 
@@ -57,7 +57,7 @@ const ofRequest: Readonly<Record<Aspect, (request: EndedRequest) => readonly str
   route: ({ method, route }) => (route === null ? none : [`${method} ${route}`]),
   path: ({ target }) => [pathOf(target).replaceAll(/\d+/g, '0')],
   id: (request) => one(idOf(request)),
-  vote: (request) => [...votesByQuery(request.target), ...voteByBody(request)],
+  vote: (request) => [...new Set([...votesByQuery(request.target), ...voteByBody(request)])],
   listing: listingOf,
   cursor: ({ target }) => one(parameterValues(target, isCursor)[0]?.value),
   parameters: ({ target }) => {

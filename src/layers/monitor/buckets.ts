@@ -12,7 +12,7 @@ const minShared = 16
 export interface Level {
   /** Whose bucket it is now: with no room it is another one than was asked for. */
   readonly key: Key
-  readonly wasEmpty: boolean
+  readonly emptyAt: number
   /** In signals, the one that was poured included. */
   readonly level: number
   readonly isOver: boolean
@@ -91,7 +91,7 @@ export class Buckets {
   #pourInto(times: Times, { rule, key, emptyAt, now }: Pour): Level | undefined {
     const level = Math.max(0, emptyAt - now) + rule.costTicks
     const isOver = level > rule.capacityTicks
-    const result = { key, wasEmpty: emptyAt <= now, level: (level / rule.costTicks) * rule.cost, isOver }
+    const result = { key, emptyAt: now + level, level: (level / rule.costTicks) * rule.cost, isOver }
     if (isOver && !rule.isCompleted) {
       times.delete(key.lo, key.hi)
       return result

@@ -182,15 +182,18 @@ class BucketDetector implements Detector {
   #pourOne(compiled: CompiledRule, asked: Key, group: readonly string[], { look, tag }: { look: Look; tag: Tag | undefined }): void {
     const poured = this.#buckets.pour(compiled, asked, look.client, look.now)
     if (poured === undefined) return
-    const { key, level, isOver, wasEmpty } = poured
-    const signal = evidenceOf(look.signal, tag)
+    const { key, level, emptyAt, isOver } = poured
+    const { now, signal } = look
     if (isOver && !compiled.isCompleted) {
-      const before = wasEmpty ? [] : this.#traces.take(key)
-      this.#overflow(compiled, look, { level, signals: [...before, signal] })
+      const evidence = [...this.#traces.take(key, now), evidenceOf(signal, tag)]
+      this.#overflow(compiled, look, { level, signals: evidence })
       return
     }
     const { capacity } = compiled.rule.bucket
-    this.#traces.note(compiled, key, signal, { wasEmpty, isHalfFull: 2 * level >= capacity, group: () => shown(compiled, key, group) })
+    // What comes before the last twenty would be forgotten by the time that they overflow it.
+    if (level + maxEvidence * compiled.cost <= capacity) return
+    const facts = { now, emptyAt, isHalfFull: 2 * level >= capacity, group: () => shown(compiled, key, group) }
+    this.#traces.note(compiled, key, evidenceOf(signal, tag), facts)
   }
 
   /** Whether the signal was what a full bucket waited for. */
@@ -200,7 +203,7 @@ class BucketDetector implements Detector {
       if (!this.#buckets.isFull(compiled, key, look.now) || this.#isExempt(look)) continue
       const level = this.#buckets.level(compiled, key, look.now)
       this.#buckets.empty(key)
-      this.#overflow(compiled, look, { level, signals: [...this.#traces.take(key), evidenceOf(look.signal, undefined)] })
+      this.#overflow(compiled, look, { level, signals: [...this.#traces.take(key, look.now), evidenceOf(look.signal, undefined)] })
       return true
     }
     return false

@@ -11,6 +11,8 @@ export interface Trace {
   readonly group: readonly string[]
   /** The newest, oldest first. */
   readonly signals: EvidenceSignal[]
+  /** In ticks: when the bucket has run out, as far as it is known here. */
+  emptyAt: number
 }
 
 /** Few, so that under a flood of newcomers what is held for them dies young: what lives longer costs the garbage collector much more. */
@@ -27,10 +29,11 @@ export class Traces {
   readonly #lasting = new Newest<number, Trace>(maxLasting)
 
   /** `group` is asked for only where the bucket is new here. */
-  note(rule: CompiledRule, key: Key, signal: EvidenceSignal, { wasEmpty, isHalfFull, group }: PouredFacts): void {
+  note(rule: CompiledRule, key: Key, signal: EvidenceSignal, { now, emptyAt, isHalfFull, group }: PouredFacts): void {
     const id = idOf(key)
-    const known = wasEmpty ? undefined : (this.#lasting.get(id) ?? this.#fresh.get(id))
-    const trace = known ?? { rule, key, group: group(), signals: [] }
+    const known = this.#live(id, now)
+    const trace = known ?? { rule, key, group: group(), signals: [], emptyAt }
+    trace.emptyAt = emptyAt
     trace.signals.push(signal)
     if (trace.signals.length > maxEvidence) trace.signals.shift()
     if (isHalfFull) this.#fresh.delete(id)
@@ -40,10 +43,10 @@ export class Traces {
   }
 
   /** Ends the trace. */
-  take(key: Key): readonly EvidenceSignal[] {
+  take(key: Key, now: number): readonly EvidenceSignal[] {
     const id = idOf(key)
-    const signals = (this.#lasting.get(id) ?? this.#fresh.get(id))?.signals ?? []
-    this.#forget(id)
+    const signals = this.#live(id, now)?.signals ?? []
+    if (!this.#lasting.delete(id)) this.#fresh.delete(id)
     return signals
   }
 
@@ -51,13 +54,16 @@ export class Traces {
     return [...this.#lasting.values(), ...this.#fresh.values()].filter(({ group }) => group.includes(value))
   }
 
-  #forget(id: number): void {
-    if (!this.#lasting.delete(id)) this.#fresh.delete(id)
+  /** What filled the bucket before it ran out is not what fills it now. */
+  #live(id: number, now: number): Trace | undefined {
+    const trace = this.#lasting.get(id) ?? this.#fresh.get(id)
+    return trace !== undefined && trace.emptyAt > now ? trace : undefined
   }
 }
 
 export interface PouredFacts {
-  readonly wasEmpty: boolean
+  readonly now: number
+  readonly emptyAt: number
   readonly isHalfFull: boolean
   readonly group: () => readonly string[]
 }

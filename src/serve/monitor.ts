@@ -35,7 +35,7 @@ export const openMonitor = async ({ config, store, ...options }: OpenMonitorOpti
 }
 
 /** Nothing is ever decided about this machine, about proxies that all others come through, or about whom the operator trusts. */
-export const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
+const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
   const cidrs = [...server.trustedProxies, ...monitor.allow].map(parseCidr).filter((cidr) => cidr !== undefined)
   return {
     mode: monitor.mode,

@@ -4,10 +4,11 @@ import type { Clock } from '../../core/clock.ts'
 import type { Observe, SecurityEvent } from '../../core/events.ts'
 import { Baseline } from './baseline.ts'
 import type { Decision, DecisionScope, DecisionStore, DecisionType, Origin } from './decision.ts'
-import { Decisions } from './decisions.ts'
+import type { Decisions } from './decisions.ts'
 import { type BucketState, createDetector, type Overflow } from './detector.ts'
 import { Journal } from './journal.ts'
-import { Offences } from './offences.ts'
+import { openKnown } from './known.ts'
+import type { Offences } from './offences.ts'
 import type { Rule } from './rule.ts'
 import type { EndedRequest } from './signal.ts'
 
@@ -65,30 +66,13 @@ export interface Monitor {
 /** Rules, buckets and decisions put together. Events go in, decisions come out; who enforces them is the plugin. */
 export const createMonitor = async (options: MonitorOptions): Promise<Monitor> => {
   const { clock, observe, rules, policy, store, maxTracked = 1_000_000 } = options
-  const decisions = new Decisions(clock.epochMs)
-  const offences = new Offences(clock.epochMs)
+  const { decisions, offences, take, end } = await openKnown(store, clock.epochMs)
   const journal = new Journal()
   const modeOf = ({ name }: Rule): RuleMode => {
     const { mode, rules: modes } = policy()
     const own = modes[name] ?? mode
     return mode === 'observe' && own === 'enforce' ? 'observe' : own
   }
-  const take = (decision: Decision): void => {
-    decisions.apply({ change: 'decided', decision })
-    offences.note(decision)
-  }
-  const end = (id: string, by: string): void => {
-    decisions.apply({ change: 'lifted', id, by })
-    offences.forget(id)
-  }
-  for (const decision of await store.load()) take(decision)
-  store.follow((changes) => {
-    for (const change of changes) {
-      if (change.change === 'decided') take(change.decision)
-      else end(change.id, change.by)
-    }
-  })
-
   const onOverflow = (overflow: Overflow): void => {
     const decision = decisionFor(overflow, { modeOf, policy, decisions, offences, epochMs: clock.epochMs, observe })
     if (decision === undefined) return

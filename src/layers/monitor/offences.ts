@@ -1,7 +1,7 @@
 import type { Decision, DecisionScope } from './decision.ts'
 
 /** How long a decision makes the next one of the same target longer. */
-export const repeatMs = 7 * 24 * 3_600_000
+const repeatMs = 7 * 24 * 3_600_000
 /** About 100 bytes each; the oldest is forgotten for the next, which makes somebody's next ban shorter, never somebody banned. */
 const maxRemembered = 100_000
 

@@ -7,7 +7,7 @@ import { addressOf, addressOf6, neighbour } from './addresses.ts'
 import { keyHolder, logIn } from './attackers.ts'
 import type { Field } from './field.ts'
 import type { Scenario } from './scenario.ts'
-import type { Visitor } from './visitor.ts'
+import type { Answer, Visitor } from './visitor.ts'
 
 const lapse = { limits: 'raised', lapse: true } as const
 
@@ -84,14 +84,22 @@ const officeLimited = good('the same app for 20 s, under the default limits', as
   }
 })
 
-const typos = good('a password wrong 8 times, then right', async (field) => {
-  const admin = await claimAdmin(field.server)
-  await addUser(field.server, admin, 'editor', 'forgetful')
-  const visitor = field.visitor(addressOf6(102))
-  for (let i = 0; i < 8; i++) await logIn(visitor, 'forgetful', `was it ${i}?`)
-  const { status } = await logIn(visitor, 'forgetful', goodPassword)
-  if (status !== 200) throw new Error(`the right password was answered with ${status}`)
-})
+const typos = good(
+  'a password wrong 8 times, a try each 3 s, then right',
+  async (field) => {
+    const admin = await claimAdmin(field.server)
+    await addUser(field.server, admin, 'editor', 'forgetful')
+    const visitor = field.visitor(addressOf6(102))
+    // As fast as somebody types who is angry.
+    for (let i = 0; i < 8; i++) {
+      await logIn(visitor, 'forgetful', `Was-it-${1000 + i}?`)
+      field.pass(3)
+    }
+    const { status } = await logIn(visitor, 'forgetful', goodPassword)
+    if (status !== 200) throw new Error(`the right password was answered with ${status}`)
+  },
+  { lapse: true },
+)
 
 const learner = good('somebody who learns the API: names and values that are wrong', async (field) => {
   const visitor = field.visitor(addressOf(103), { userAgent: 'curl/8.14.1' })
@@ -244,6 +252,26 @@ const otherOrigin = good(
   lapse,
 )
 
+/** What a moderator may read, all of it. */
+const auditor = good(
+  'a moderator reads every page of the audit and of the users',
+  async (field) => {
+    const admin = await claimAdmin(field.server)
+    for (let i = 0; i < 12; i++) await addUser(field.server, admin, 'viewer', `viewer-${i}`)
+    const { key } = await makeKey(field.server, admin, ['security:read', 'users:read'])
+    const visitor = field.visitor(addressOf(132)).as(key)
+    for (const list of ['/v1/audit?limit=1', '/v1/users?limit=1', '/v1/audit?limit=1']) {
+      let next: string | undefined = list
+      while (next !== undefined) {
+        const { body }: Answer = await visitor.ask(next)
+        const { next: cursor } = JSON.parse(body) as { next?: string | null }
+        next = cursor == null ? undefined : `${list}&cursor=${encodeURIComponent(cursor)}`
+      }
+    }
+  },
+  { limits: 'raised' },
+)
+
 const strictClients = good('every answer used by a client that follows Retry-After', async (field) => {
   const visitor = field.visitor(addressOf(131))
   for (let i = 0; i < 12; i++) {
@@ -265,5 +293,6 @@ export const crowd: readonly Scenario[] = [
   traveller,
   campus,
   otherOrigin,
+  auditor,
   strictClients,
 ]

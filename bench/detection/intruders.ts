@@ -1,8 +1,7 @@
 /** Attacks on content and on the service by generators of our own. */
-import { addUser, claimAdmin } from '../../test/support/accounts.ts'
-import { makeKey } from '../../test/support/keys.ts'
 import { addressOf, addressOf6, neighbour, neighbour6 } from './addresses.ts'
 import { attack, keepOn, keyHolder } from './attackers.ts'
+import { toolAddress } from './field.ts'
 import type { Scenario } from './scenario.ts'
 import { commonPaths } from './word-lists.ts'
 
@@ -16,7 +15,7 @@ const votes = (name: string, addressAt: (i: number) => string): Scenario =>
 /** A film a second, as fast as the route lets one: with the key that the first start leaves. */
 const filmSpam = attack(
   'films: 200 of advertisements, by the starter key',
-  ['film-spam'],
+  ['add-film-spam'],
   async (field) => {
     const visitor = field.visitor(addressOf(21)).as(field.server.key())
     await keepOn(200, (i) => {
@@ -25,25 +24,6 @@ const filmSpam = attack(
     })
   },
   { field: lapse },
-)
-
-const scraping = attack(
-  'cursors: every page of the audit, by a key',
-  ['cursor-scraping'],
-  async (field) => {
-    const admin = await claimAdmin(field.server)
-    for (let i = 0; i < 12; i++) await addUser(field.server, admin, 'viewer', `viewer-${i}`)
-    const { key } = await makeKey(field.server, admin, ['security:read', 'users:read'])
-    const visitor = field.visitor(addressOf(22)).as(key)
-    let next = '/v1/audit?limit=1'
-    await keepOn(200, async () => {
-      const answer = await visitor.ask(next)
-      const cursor = (JSON.parse(answer.body) as { next?: string | null }).next
-      next = cursor == null ? '/v1/users?limit=1' : `${next.split('&')[0]}&cursor=${encodeURIComponent(cursor)}`
-      return answer
-    })
-  },
-  { field: raised },
 )
 
 const cors = attack('origins: which are let in', ['cors-probing'], async (field) => {
@@ -141,6 +121,60 @@ const slowPaths = attack(
   { field: lapse },
 )
 
+/** Each of another network, each once: no client, and no network, does anything odd. */
+const surge = attack(
+  'votes: 500 addresses of as many networks, one film, a minute',
+  ['vote-surge'],
+  (field) =>
+    keepOn(500, (i) => {
+      field.pass(0.12)
+      return field.visitor(addressOf(3000 + i)).ask('/?like=7')
+    }),
+  { field: lapse, within: { requests: 500, seconds: 60 } },
+)
+
+const doors = attack('paths: the doors of other programs', ['admin-probing', 'honey-route'], (field) => {
+  const visitor = field.visitor(addressOf(41))
+  const paths =
+    '/administrator /phpmyadmin/ /wp-admin/ /manager/html /jenkins/login /grafana/login /adminer.php /solr/admin /console /cpanel'
+  return keepOn(10, (i) => visitor.ask(paths.split(' ')[i] ?? '/'))
+})
+
+const parameters = attack('parameters: names until one is known', ['parameter-probing', 'validation-spray'], (field) => {
+  const visitor = field.visitor(addressOf(42))
+  return keepOn(60, (i) =>
+    visitor.ask(`/v1/films/1?${['debug', 'admin', 'test', 'id', 'user', 'file', 'q', 'url', 'cmd', 'x'][i % 10]}${i > 9 ? i : ''}=1`),
+  )
+})
+
+/** What a page can make the browsers of its visitors do; and whoever says so in order to be let off. */
+const induced = attack(
+  'paths: 60 by the page of another site, through a visitor',
+  ['induced-probing'],
+  (field) => {
+    const visitor = field.visitor(addressOf(43))
+    const fields = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
+    const letters = 'abcdefghijklmnopqrstuvwxyz'
+    return keepOn(60, (i) => {
+      field.pass(0.1)
+      return visitor.ask(`/path-${letters[i % 26]}-${letters[Math.floor(i / 26)]}`, { fields })
+    })
+  },
+  { field: lapse },
+)
+
+/** In a network of its own: what is no HTTP has no header that says where it comes from. */
+const garbage: Scenario = attack(
+  'protocol: 40 connections with what is no HTTP',
+  ['protocol-abuse'],
+  async (field) => {
+    const script =
+      'for i in $(seq 40); do exec 3<>"/dev/tcp/$0/$1"; printf "\\026\\003\\001 %s\\r\\n\\r\\n" "$i" >&3; cat <&3 >/dev/null; exec 3>&-; done'
+    await field.tool(['bash', '-c', script, toolAddress, String(field.server.port)], 20)
+  },
+  { field: { own: true } },
+)
+
 /** One request of each address, so that no limit of a client counts to two. */
 const widePaths = attack(
   'paths: a list of 140, each from another address of a /24',
@@ -149,18 +183,22 @@ const widePaths = attack(
 )
 
 export const intruders: readonly Scenario[] = [
+  surge,
+  doors,
+  parameters,
+  induced,
+  garbage,
   votes('votes: 200 addresses of a /24, one film', neighbour),
   votes('votes: 200 /64s of a /48, one film', neighbour6),
   filmSpam,
-  scraping,
   cors,
   hammering,
   honeyPath,
   spray,
   byHand('traversal', ['traversal-probing']),
   byHand('command', ['command-probing']),
-  byHand('script', ['script-probing']),
-  byHand('template', ['template-probing']),
+  byHand('script', ['command-probing']),
+  byHand('template', ['command-probing']),
   slowPaths,
   widePaths,
 ]

@@ -32,7 +32,7 @@ const scenario = (name: string, rules: readonly string[], run: Scenario['run']):
 
 const scanner = ['scanner-agent']
 const injection = ['sql-probing']
-const probing = ['path-probing', 'sensitive-files']
+const probing = ['path-probing', 'sensitive-files', 'honey-route', 'admin-probing']
 
 const sqlmap =
   (...options: readonly string[]): Scenario['run'] =>
@@ -85,17 +85,30 @@ const hydra =
     return attack(field, ['hydra', '-I', ...words, '-s', port, '-t', '4', ...options, hostname, module, option])
   }
 
-const guessing = ['login-guessing', 'credential-stuffing']
+const guessing = ['credential-stuffing', 'password-guessing']
 
-/** A server that waits for these must end them itself; the tool sees that. */
 const slowhttptest =
-  (path: string, ...options: readonly string[]): Scenario['run'] =>
-  (field) => {
-    const common = '-c 200 -r 50 -i 3 -l 25 -p 3'.split(' ')
-    return attack(field, ['slowhttptest', ...options, ...common, '-u', `${field.server.url}${path}`])
-  }
+  (path: string, options: string): Scenario['run'] =>
+  (field) =>
+    attack(field, ['slowhttptest', ...options.split(' '), '-i', '3', '-p', '3', '-u', `${field.server.url}${path}`], 60)
 
-const slow = ['slow-client']
+const many = '-c 200 -r 50 -l 25'
+
+/** Whoever sends or takes a byte now and then looks like a slow client until the server's patience of 10 s is over: nothing can be seen before. */
+const patience = { requests: 100, seconds: 15 }
+
+const slow: readonly Scenario[] = [
+  scenario('slowhttptest, headers', ['slow-client'], slowhttptest('/', `-H -x 8 ${many}`)),
+  {
+    ...scenario('slowhttptest, body', ['slow-client'], slowhttptest('/v1/auth/login', `-B -x 8 -s 4096 -f application/json ${many}`)),
+    within: patience,
+  },
+  {
+    // Answers of several requests on each connection: one alone fits into the buffers of the system, which are not the server's.
+    ...scenario('slowhttptest, read', ['slow-client'], slowhttptest('/openapi.json', '-X -k 8 -n 1 -w 1 -y 512 -z 5 -c 30 -r 2 -l 45')),
+    within: { requests: 300, seconds: 45 },
+  },
+]
 
 export const tools: readonly Scenario[] = [
   ...sqlmaps,
@@ -103,13 +116,7 @@ export const tools: readonly Scenario[] = [
   scenario('wapiti', [...scanner, ...injection, 'traversal-probing', 'command-probing'], wapiti()),
   scenario('wapiti as a browser', [...injection, 'traversal-probing', 'command-probing'], wapiti('-A', browserAgent)),
   scenario('hydra, JSON to the login', guessing, hydra('http-post-form', jsonForm)),
-  scenario(
-    'hydra, a form to the login',
-    ['validation-spray', ...scanner],
-    hydra('http-post-form', '/v1/auth/login:username=^USER^&password=^PASS^:S=access_token'),
-  ),
+  scenario('hydra, a form to the login', scanner, hydra('http-post-form', '/v1/auth/login:username=^USER^&password=^PASS^:S=access_token')),
   scenario('hydra, Basic on /v1/users', ['token-guessing', ...scanner], hydra('http-get', '/v1/users')),
-  scenario('slowhttptest, headers', slow, slowhttptest('/', '-H', '-x', '8')),
-  scenario('slowhttptest, body', slow, slowhttptest('/v1/auth/login', '-B', '-x', '8', '-s', '4096', '-f', 'application/json')),
-  scenario('slowhttptest, read', slow, slowhttptest('/openapi.json', '-X', '-k', '1', '-n', '1', '-w', '1', '-y', '512', '-z', '5')),
+  ...slow,
 ]

@@ -1,5 +1,5 @@
 import { parseAddress, parseCidr } from '../../core/address.ts'
-import type { MonitorDecision } from '../../layers/index.ts'
+import type { Monitor, MonitorDecision, MonitorPolicy } from '../../layers/index.ts'
 
 /** Whom a firewall can refuse: an address or a network, until when, and why. */
 export interface Block {
@@ -22,8 +22,9 @@ export interface Delta {
 }
 
 export interface BouncerFeedOptions {
-  readonly decisions: () => readonly MonitorDecision[]
-  readonly isExempt: (addressOrPrefix: string) => boolean
+  readonly decisions: Pick<Monitor['decisions'], 'all' | 'about' | 'follow' | 'size'>
+  /** Another object after each reload. */
+  readonly policy: () => Pick<MonitorPolicy, 'isExempt'>
   readonly epochMs: () => number
   /** Blocks that are over, kept for whoever has not heard; default 100,000. */
   readonly maxRemoved?: number
@@ -37,8 +38,8 @@ interface Placed {
 }
 
 /**
- * What bouncers poll: all blocks, or what has changed since they asked last. Of a bouncer only its place is kept; what has changed is found
- * by comparing what is in force with what was, whatever changed it: a decision, a lift, its time, another instance, the allow list.
+ * What bouncers poll: all blocks, or what has changed since they asked last. Of a bouncer only its place is kept. A poll looks at the targets
+ * that something happened to, here or on another instance; at all of them only the first time, after a reload, and after very much.
  */
 export class BouncerFeed {
   readonly #options: BouncerFeedOptions
@@ -48,9 +49,17 @@ export class BouncerFeed {
   #forgottenPlace = 0
   #place = 0
   readonly #bouncers = new Map<string, number>()
+  /** What changed since the last poll; undefined: too much, or nobody has asked yet. */
+  #changed: Set<string> | undefined
+  #policy: unknown
 
   constructor(options: BouncerFeedOptions) {
     this.#options = options
+    options.decisions.follow(({ scope, target }) => {
+      if (this.#changed === undefined || (scope !== 'client' && scope !== 'range')) return
+      this.#changed.add(target)
+      if (this.#changed.size > maxChanged) this.#changed = undefined
+    })
   }
 
   /** Everything in force. */
@@ -64,6 +73,7 @@ export class BouncerFeed {
     this.#refresh()
     const known = this.#bouncers.get(bouncer) ?? 0
     const from = known < this.#forgottenPlace ? 0 : known
+    if (from === this.#place) return { added: [], removed: [], place: from }
     const added = [...this.#current.values()].filter(({ place }) => place > from).map(({ block }) => block)
     // Whoever is not known may have been told before this process began.
     const removed = this.#removed.filter(({ place, block }) => place > from && !this.#current.has(block.value))
@@ -85,35 +95,56 @@ export class BouncerFeed {
   }
 
   #refresh(): void {
-    const blocks = blocksOf(this.#options)
-    for (const [value, { block }] of this.#current) {
-      if (blocks.has(value)) continue
-      this.#current.delete(value)
-      this.#removed.push({ block, place: ++this.#place })
-    }
-    for (const [value, block] of blocks) {
-      const known = this.#current.get(value)?.block
-      // A firewall keeps an address until the time that it was told of: a longer ban is news, a shorter one is not.
-      if (known === undefined || block.expiresAt > known.expiresAt) this.#current.set(value, { block, place: ++this.#place })
-    }
+    const { decisions, policy } = this.#options
+    sweep(decisions)
+    const values = this.#policy === policy() ? this.#changed : undefined
+    for (const value of values ?? new Set([...this.#current.keys(), ...targetsOf(decisions.all())])) this.#look(value)
+    this.#changed = new Set()
+    this.#policy = policy()
     const tooMany = this.#removed.length - (this.#options.maxRemoved ?? 100_000)
     if (tooMany <= 0) return
     this.#forgottenPlace = this.#removed[tooMany - 1]?.place ?? this.#forgottenPlace
     this.#removed = this.#removed.slice(tooMany)
   }
+
+  #look(value: string): void {
+    const block = blockOf(value, this.#options)
+    const known = this.#current.get(value)?.block
+    if (block === undefined) {
+      if (known === undefined) return
+      this.#current.delete(value)
+      this.#removed.push({ block: known, place: ++this.#place })
+      return
+    }
+    // A firewall keeps an address until the time that it was told of: a longer ban is news, a shorter one is not.
+    if (known !== undefined && block.expiresAt <= known.expiresAt) return
+    this.#current.delete(value)
+    this.#current.set(value, { block, place: ++this.#place })
+  }
 }
 
-/** The longest ban of each address or network. A bouncer takes one address off as a whole, so two bans of it must look like one. */
-const blocksOf = ({ decisions, isExempt, epochMs }: BouncerFeedOptions): ReadonlyMap<string, Block> => {
-  const blocks = new Map<string, Block>()
-  const now = epochMs()
-  for (const { id, scope, target, type, rule, observed, expiresAt } of decisions()) {
-    if (type !== 'ban' || observed || expiresAt <= now || (scope !== 'client' && scope !== 'range')) continue
-    const known = blocks.get(target)
-    if (known !== undefined && known.expiresAt >= expiresAt) continue
-    const kind = parseAddress(target) !== undefined ? 'Ip' : parseCidr(target) !== undefined ? 'Range' : undefined
-    if (kind === undefined || isExempt(target)) continue
-    blocks.set(target, { value: target, scope: kind, id, rule, expiresAt })
+const maxChanged = 100_000
+
+/** What has ended is swept away a part at a time. */
+const sweep = (decisions: BouncerFeedOptions['decisions']): void => {
+  let left = Infinity
+  for (let size = decisions.size; size < left; size = decisions.size) left = size
+}
+
+const targetsOf = (decisions: readonly MonitorDecision[]): string[] =>
+  decisions.filter(({ scope }) => scope === 'client' || scope === 'range').map(({ target }) => target)
+
+/** The longest ban of an address or network. A bouncer takes one address off as a whole, so two bans of it must look like one. */
+const blockOf = (value: string, { decisions, policy, epochMs }: BouncerFeedOptions): Block | undefined => {
+  const about = [...decisions.about('client', value), ...decisions.about('range', value)]
+  const nowMs = epochMs()
+  let longest: MonitorDecision | undefined
+  for (const decision of about) {
+    if (decision.type !== 'ban' || decision.observed || decision.expiresAt <= nowMs) continue
+    if (longest === undefined || decision.expiresAt > longest.expiresAt) longest = decision
   }
-  return blocks
+  if (longest === undefined) return undefined
+  const scope = parseAddress(value) !== undefined ? 'Ip' : parseCidr(value) !== undefined ? 'Range' : undefined
+  if (scope === undefined || policy().isExempt(value)) return undefined
+  return { value, scope, id: longest.id, rule: longest.rule, expiresAt: longest.expiresAt }
 }

@@ -37,11 +37,7 @@ const noAddress = new Problem('bad_request', { detail: 'What ip or range names i
 /** The two calls of CrowdSec's Local API that its bouncers make (its swagger document, paths /decisions and /decisions/stream). */
 export const bouncerRoutes = (server: FastifyInstance, { monitor, epochMs }: BouncerRoutesOptions): void => {
   const app = server.withTypeProvider<TypeBoxTypeProvider>()
-  const feed = new BouncerFeed({
-    decisions: () => monitor.decisions.all(),
-    isExempt: (target) => monitor.policy().isExempt(target),
-    epochMs,
-  })
+  const feed = new BouncerFeed({ decisions: monitor.decisions, policy: () => monitor.policy(), epochMs })
   const shown = (blocks: readonly Block[], filter: Filter): ShownBlock[] | null => {
     const nowMs = epochMs()
     const found = blocks.filter(filter).map((block) => shownBlock(block, nowMs))

@@ -40,6 +40,7 @@ export class Decisions {
   /** By the number of words of an address. */
   readonly #ranges = { 1: new PrefixTrie<Decision>(), 4: new PrefixTrie<Decision>() }
   readonly #address = createAddressWords()
+  readonly #followers: ((changed: Decision) => void)[] = []
 
   constructor(epochMs: () => number, held = maxHeld) {
     this.#epochMs = epochMs
@@ -89,6 +90,11 @@ export class Decisions {
     return (this.#byTarget[scope].get(target) ?? none).filter(({ expiresAt }) => expiresAt > now).map((decision) => this.#whole(decision))
   }
 
+  /** Calls back with each decision that is in force from now on, or no more. One that has ended is told of when it is swept away: see `size`. */
+  follow(changed: (decision: Decision) => void): void {
+    this.#followers.push(changed)
+  }
+
   #strongest(decisions: readonly Decision[], than?: Decision): Decision | undefined {
     if (decisions.length === 0) return than
     const now = this.#epochMs()
@@ -125,6 +131,7 @@ export class Decisions {
     this.#byTarget[scope].set(target, [...(this.#byTarget[scope].get(target) ?? none), decision])
     if (scope === 'range') this.#inTrie(decision, 'add')
     this.#soonest.add(decision)
+    for (const follower of this.#followers) follower(decision)
     if (this.#byId.size > this.#maxHeld) this.#drop()
     // Lifted ones lie in the heap until it is their turn, but never more of them than of the others.
     if (this.#soonest.size > 2 * this.#byId.size + 1000) this.#soonest.keep((held) => this.#byId.get(held.id) === held)
@@ -140,6 +147,7 @@ export class Decisions {
     if (rest.length > 0) this.#byTarget[scope].set(target, rest)
     else this.#byTarget[scope].delete(target)
     if (scope === 'range') this.#inTrie(decision, 'remove')
+    for (const follower of this.#followers) follower(decision)
   }
 
   #inTrie(decision: Decision, verb: 'add' | 'remove'): void {

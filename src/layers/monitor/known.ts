@@ -6,9 +6,9 @@ import { Offences } from './offences.ts'
 export interface Known {
   readonly decisions: Decisions
   readonly offences: Offences
-  take(decision: Decision): void
+  readonly take: (decision: Decision) => void
   /** It was lifted. */
-  end(id: string, by: string): void
+  readonly end: (id: string, by: string) => void
 }
 
 /** With what the store remembers, and what it hears of from now on. */

@@ -39,6 +39,8 @@ export interface LoginAppOptions {
   readonly accountFailures?: string
   readonly requireMfaFor?: readonly Role[]
   readonly publicOrigin?: string
+  /** Whether a decision is in force about an account. */
+  readonly isShut?: (accountId: string) => boolean
 }
 
 /** Logins and sessions behind the layers, with a clock in the hands of the test; X-Forwarded-For says who asks. */
@@ -166,6 +168,7 @@ const createParts = async (options: LoginAppOptions, observe: (event: SecurityEv
       accounts: failureLimit('account', options.accountFailures ?? '100 per hour'),
       places,
       observe,
+      ...(options.isShut === undefined ? {} : { isShut: options.isShut }),
     }),
     sessions: createSessions(shared),
   }

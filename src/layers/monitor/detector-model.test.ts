@@ -58,7 +58,14 @@ const films = fc.constantFrom('1', '2', '3')
 const votes = fc.record({ like: fc.option(films), dislike: fc.option(films) })
 
 const request = fc
-  .record({ client, subject: fc.option(subject), id: fc.option(films), votes, status: fc.constantFrom(200, 400, 404) })
+  .record({
+    client,
+    subject: fc.option(subject),
+    id: fc.option(films),
+    votes,
+    status: fc.constantFrom(200, 400, 404),
+    isForeign: fc.boolean(),
+  })
   .map((one): Told => {
     const vote = [
       one.votes.like === null ? [] : [`like=${one.votes.like}`],
@@ -78,7 +85,7 @@ const request = fc
       userAgent: null,
       client: { address: one.client.replace('/64', '1'), prefix: one.client },
       principal: one.subject === null ? null : { subject: one.subject, credential: `key:${one.subject}`, permissions: new Set() },
-      isForeign: false,
+      isForeign: one.isForeign,
       target: query === '' ? path : `${path}?${query}`,
       params: one.id === null ? {} : { id: one.id },
       body: undefined,
@@ -129,6 +136,15 @@ const conditions: readonly (readonly [Condition, (told: Told) => boolean])[] = [
     ({ signal, values }) => signal.kind === 'request' && values.id === undefined && values.account !== undefined,
   ],
   [{ request: { methods: ['POST'] } }, () => false],
+  [
+    { request: { foreign: false, statuses: [200, 404] } },
+    ({ signal }) => signal.kind === 'request' && !signal.request.isForeign && signal.request.status !== 400,
+  ],
+  [
+    { request: { withKey: true, foreign: true, verdicts: ['ok', 'not_found'] } },
+    ({ signal, values }) =>
+      signal.kind === 'request' && values.principal !== undefined && signal.request.isForeign && signal.request.status !== 400,
+  ],
 ]
 
 interface ModelRule {

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
 import { createApiKey, formatApiKey } from '../../src/credentials/api-key.ts'
-import { send } from '../support/accounts.ts'
+import { addUser, bearer, claimAdmin, claimsOf, goodPassword, send } from '../support/accounts.ts'
 import { type Answer, assertProblem } from '../support/attack.ts'
 import { runCommand } from '../support/command.ts'
 import { as, assertBanned, behindProxy } from '../support/decide.ts'
+import { makeKey } from '../support/keys.ts'
 import { asOperator } from '../support/operator.ts'
 import { raisedLimits, runToEnd, startServer } from '../support/server.ts'
 
@@ -114,6 +115,28 @@ test('tokens that are none, each another, are told apart without being told', as
 test('the same token that is none, for ever, is no guess', async () => {
   for (let i = 0; i < 60; i++) await withKey('203.0.113.42', 'an old token')
   assert.doesNotMatch(await decisions(), /203\.0\.113\.42/)
+})
+
+test('guesses of others at an account stop logins from where nobody logged in to it, and neither its owner at home nor its apps', async () => {
+  const admin = await claimAdmin(server)
+  const owner = await addUser(server, admin, 'editor', 'guessed-at')
+  const { key } = await makeKey(server, owner, ['votes:write'])
+  const { sub } = claimsOf(owner.accessToken)
+  const login = JSON.stringify({ username: owner.username, password: goodPassword })
+  const logInFrom = (client: string) =>
+    as(server, client, { method: 'POST', target: '/v1/auth/login', fields: { 'Content-Type': 'application/json' }, body: login })
+  assert.equal((await logInFrom('203.0.113.50')).status, 200, 'home')
+  for (let i = 0; i < 14; i++) {
+    const guess = JSON.stringify({ username: owner.username, password: `Guess-${i}-of-many-more` })
+    const fields = { 'Content-Type': 'application/json' }
+    await as(server, `198.51.${i}.9`, { method: 'POST', target: '/v1/auth/login', fields, body: guess })
+  }
+  await server.logged(({ event, rule, target }) => event === 'decision_created' && rule === 'distributed-guessing' && target === sub)
+  assert.equal((await logInFrom('203.0.113.51')).status, 401, 'from elsewhere, even with the right password')
+  assert.equal((await logInFrom('203.0.113.50')).status, 200, 'at home')
+  assert.equal((await withKey('203.0.113.52', key)).status, 200, 'its apps, wherever they run')
+  const session = { target: '/v1/me', fields: bearer(owner.accessToken) }
+  assert.equal((await as(server, '203.0.113.53', session)).status, 200, 'who is logged in')
 })
 
 test('a rule that there is not is a mistake of the configuration, with its line and the nearest name', async () => {

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
 import { createManualClock } from '../../../test/support/manual-clock.ts'
+import { type Cidr, inCidr } from '../../core/address.ts'
 import type { MonitorDecision } from '../../layers/index.ts'
 import { Decisions } from '../../layers/monitor/decisions.ts'
 import { BouncerFeed, type BouncerFeedOptions, type Delta } from './bouncer-feed.ts'
@@ -46,6 +47,9 @@ const createScene = (options: Partial<BouncerFeedOptions> = {}) => {
   }
   return { clock, feed, decisions, exempt, decide, lift, poll }
 }
+
+const holds = (outer: Cidr, inner: Cidr): boolean => outer.bits <= inner.bits && inCidr(inner.parts, outer)
+const values = (found: readonly { value: string }[]) => found.map(({ value }) => value).toSorted()
 
 describe('what a bouncer is told', () => {
   test('all that is in force at its start, then only what changed: what was decided, lifted, or ran out', () => {
@@ -145,6 +149,30 @@ describe('what a bouncer is told', () => {
     lift('7')
     assert.deepEqual(poll(), [['203.0.113.1'], ['10.0.0.7']])
     assert.equal(looked, 4)
+  })
+
+  test('live: what is around an address or a network, and what is inside, is what comparing each of them finds', () => {
+    const octet = fc.integer({ min: 0, max: 3 })
+    const bits = fc.constantFrom(8, 15, 16, 24, 29, 30, 31, 32)
+    const network = fc.tuple(octet, octet, octet, octet, bits).map(([a, b, c, d, length]) => {
+      const parts = [a, b, c, d].map((part, i) => part & (0xff00 >> Math.max(0, Math.min(8, length - i * 8))))
+      return { parts, bits: length, text: length === 32 ? parts.join('.') : `${parts.join('.')}/${length}` }
+    })
+    fc.assert(
+      fc.property(fc.array(network, { maxLength: 20 }), network, (blocks, asked) => {
+        const { decide, feed } = createScene()
+        for (const [i, { text }] of blocks.entries()) decide(`d${i}`, text)
+        const texts = (fits: (block: Cidr) => boolean) => [...new Set(blocks.filter(fits).map(({ text }) => text))].toSorted()
+        assert.deepEqual(
+          values(feed.around(asked)),
+          texts((block) => holds(block, asked)),
+        )
+        assert.deepEqual(
+          values(feed.inside(asked)),
+          texts((block) => holds(asked, block)),
+        )
+      }),
+    )
   })
 
   test('bouncers without end: the places of so many are kept', () => {

@@ -1,4 +1,4 @@
-import { parseAddress, parseCidr } from '../../core/address.ts'
+import { type AddressParts, type Cidr, formatAddress, inCidr, parseAddress, parseCidr } from '../../core/address.ts'
 import type { Monitor, MonitorDecision, MonitorPolicy } from '../../layers/index.ts'
 
 /** Whom a firewall can refuse: an address or a network, until when, and why. */
@@ -88,10 +88,20 @@ export class BouncerFeed {
     if (oldest !== undefined && this.#bouncers.size > (this.#options.maxBouncers ?? 1000)) this.#bouncers.delete(oldest)
   }
 
-  /** What refuses that address. */
-  about(matches: (block: Block) => boolean): readonly Block[] {
+  /** What refuses all of an address or a network: one question for each length of prefix, however many blocks there are. */
+  around({ parts, bits }: Cidr): readonly Block[] {
     this.#refresh()
-    return [...this.#current.values()].map(({ block }) => block).filter(matches)
+    const names = Array.from({ length: bits + 1 }, (_, length) => `${formatAddress(networkOf(parts, length))}/${length}`)
+    if (bits === widthOf(parts)) names.push(formatAddress(parts))
+    return names.flatMap((name) => this.#current.get(name)?.block ?? [])
+  }
+
+  /** What refuses a part of a network. */
+  inside(network: Cidr): readonly Block[] {
+    return this.all().added.filter(({ value }) => {
+      const block = readNetwork(value)
+      return block !== undefined && network.bits <= block.bits && inCidr(block.parts, network)
+    })
   }
 
   #refresh(): void {
@@ -121,6 +131,19 @@ export class BouncerFeed {
     this.#current.delete(value)
     this.#current.set(value, { block, place: ++this.#place })
   }
+}
+
+const widthOf = (parts: AddressParts): number => (parts.length === 4 ? 32 : 128)
+
+const networkOf = (parts: AddressParts, bits: number): AddressParts => {
+  const width = parts.length === 4 ? 8 : 16
+  return parts.map((part, i) => part & ~(2 ** (width - Math.max(0, Math.min(width, bits - i * width))) - 1))
+}
+
+/** An address is the network of itself alone. */
+export const readNetwork = (text: string): Cidr | undefined => {
+  const parts = parseAddress(text)
+  return parts === undefined ? parseCidr(text) : { parts, bits: widthOf(parts) }
 }
 
 const maxChanged = 100_000

@@ -1,10 +1,10 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 
-import { inCidr, parseAddress, parseCidr } from '../../core/address.ts'
+import type { Cidr } from '../../core/address.ts'
 import { Problem } from '../../core/errors.ts'
 import type { Monitor, RouteDescription } from '../../layers/index.ts'
-import { type Block, BouncerFeed, type Delta } from './bouncer-feed.ts'
+import { type Block, BouncerFeed, type Delta, readNetwork } from './bouncer-feed.ts'
 import { BlockList, BlockStream, LiveQuery, type ShownBlock, StreamQuery } from './bouncer-schema.ts'
 
 export interface BouncerRoutesOptions {
@@ -43,6 +43,10 @@ export const bouncerRoutes = (server: FastifyInstance, { monitor, epochMs }: Bou
     const found = blocks.filter(filter).map((block) => shownBlock(block, nowMs))
     return found.length === 0 ? null : found
   }
+  const blocksOf = (network: Cidr | undefined, around: boolean): readonly Block[] => {
+    if (network === undefined) return feed.all().added
+    return around ? feed.around(network) : feed.inside(network)
+  }
   const config = { access: 'security:read', keyField: 'x-api-key' } as const
 
   app.get(
@@ -64,9 +68,9 @@ export const bouncerRoutes = (server: FastifyInstance, { monitor, epochMs }: Bou
     (request, reply) => {
       const { ip, range, type, contains } = request.query
       const asked = ip ?? range
-      const matches = asked === undefined ? () => true : matcherOf(asked, contains !== 'false')
-      if (matches === undefined) throw noAddress
-      const found = type === undefined || type === 'ban' ? shown(feed.about(matches), filterOf(request.query)) : null
+      const network = asked === undefined ? undefined : readNetwork(asked)
+      if (asked !== undefined && network === undefined) throw noAddress
+      const found = type === undefined || type === 'ban' ? shown(blocksOf(network, contains !== 'false'), filterOf(request.query)) : null
       // Fastify would send nothing for null.
       void reply.type('application/json; charset=utf-8').send(found ?? ('null' as unknown as null))
     },
@@ -94,19 +98,6 @@ const filterOf = (query: Pick<StreamQuery, 'scopes' | 'origins' | 'scenarios_con
       containing?.some((word) => scenario.includes(word)) !== false &&
       without?.some((word) => scenario.includes(word)) !== true
     )
-  }
-}
-
-/** Undefined for what is neither an address nor a network. */
-const matcherOf = (text: string, around: boolean): Filter | undefined => {
-  const parts = parseAddress(text)
-  const asked = parts === undefined ? parseCidr(text) : { parts, bits: parts.length === 4 ? 32 : 128 }
-  if (asked === undefined) return undefined
-  return ({ value }) => {
-    const own = parseAddress(value)
-    const block = own === undefined ? parseCidr(value) : { parts: own, bits: own.length === 4 ? 32 : 128 }
-    if (block === undefined) return false
-    return around ? block.bits <= asked.bits && inCidr(asked.parts, block) : asked.bits <= block.bits && inCidr(block.parts, asked)
   }
 }
 

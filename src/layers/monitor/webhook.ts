@@ -41,7 +41,7 @@ interface Pending {
 }
 
 const maxWaiting = 100
-/** Over about 3 hours. */
+/** Over one to two and a half hours. */
 const maxTries = 12
 const firstDelayMs = 5000
 const maxDelayMs = 3_600_000

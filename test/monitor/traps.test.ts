@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 
 import { createApiKey, formatApiKey } from '../../src/credentials/api-key.ts'
 import { addUser, bearer, claimAdmin, claimsOf, goodPassword, send } from '../support/accounts.ts'
-import { type Answer, assertProblem } from '../support/attack.ts'
+import { type Answer, assertProblem, exchange } from '../support/attack.ts'
 import { runCommand } from '../support/command.ts'
 import { as, assertBanned, behindProxy } from '../support/decide.ts'
 import { makeKey } from '../support/keys.ts'
@@ -137,6 +137,14 @@ test('guesses of others at an account stop logins from where nobody logged in to
   assert.equal((await withKey('203.0.113.52', key)).status, 200, 'its apps, wherever they run')
   const session = { target: '/v1/me', fields: bearer(owner.accessToken) }
   assert.equal((await as(server, '203.0.113.53', session)).status, 200, 'who is logged in')
+})
+
+test('what never became a request is seen by the monitor, too', async () => {
+  const { answers } = await exchange(server.port, 'NONSENSE\r\n\r\n')
+  const id = answers[0]?.field('x-request-id') ?? ''
+  const { status, body } = await send(server, 'GET', `/v1/security/explain/${id}`, undefined, { fields: asOperator(server) })
+  assert.equal(status, 200, body)
+  for (const word of ['malicious_extraneous', 'bad_request', '"request"']) assert.ok(body.includes(word), body)
 })
 
 test('a rule that there is not is a mistake of the configuration, with its line and the nearest name', async () => {

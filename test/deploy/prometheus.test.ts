@@ -2,12 +2,19 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { METHODS } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, describe, test } from 'node:test'
 
+import { loadConfig } from '../../src/config.ts'
+import { problemKinds } from '../../src/core/errors.ts'
+import { describeApp } from '../../src/serve/describe.ts'
+import { openMetrics } from '../../src/serve/metrics.ts'
 import { ask } from '../support/attack.ts'
+import { temporaryFolder } from '../support/command.ts'
 import { eventually } from '../support/deadline.ts'
+import { parseMetrics } from '../support/metrics-text.ts'
 import { prometheusFolder, type PrometheusServer, startPrometheus } from '../support/prometheus.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { describeUnless, prometheusPrograms, servicesMissing } from '../support/services.ts'
@@ -84,6 +91,21 @@ describe('the dashboard', () => {
     }
     assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length)
   })
+})
+
+test('what a flood can make at most, every route by every method and status, is within what Prometheus takes of one scrape', async () => {
+  const [, limit] = /^ +sample_limit: (\d+)$/m.exec(readFileSync(join(prometheusFolder, 'prometheus.yml'), 'utf8')) ?? []
+  using folder = temporaryFolder()
+  const config = loadConfig({ env: { FILMGATE_DATA_DIR: folder.path }, cwd: folder.path, checkLimits: () => undefined })
+  const { routes } = await describeApp(config)
+  const metrics = openMetrics({ droppedLines: 0 })
+  metrics.serves(routes)
+  const statuses = [...new Set(Object.values(problemKinds).map(({ status }) => status)), 200, 201, 204, 304, 308, null]
+  for (const route of [...new Set(routes.map(({ url }) => url)), null])
+    for (const method of [...METHODS, 'INVENTED', null])
+      for (const status of statuses) metrics.ended({ method, route, status, durationMs: 1, verdict: 'ok' })
+  const { samples } = parseMetrics(await metrics.text())
+  assert.ok(samples.length > 10_000 && samples.length < Number(limit), `${samples.length} of ${limit}`)
 })
 
 test('each alert is in the tests of the rules', () => {

@@ -14,6 +14,9 @@ export class Histogram {
   /** Not cumulative, the last for all above the bounds: the scrape adds them up, not the request. */
   readonly #counts: Float64Array
   #sum = 0
+  #observed = 0
+  /** As it was written last: most series do not change from one scrape to the next. */
+  #written = { observed: -1, text: '' }
 
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds
@@ -27,9 +30,16 @@ export class Histogram {
     while (i < bounds.length && seconds > (bounds[i] as number)) i++
     ;(this.#counts[i] as number)++
     this.#sum += seconds
+    this.#observed++
   }
 
+  /** The same name and labels each time. */
   samples(name: string, labels: string): string {
+    if (this.#written.observed !== this.#observed) this.#written = { observed: this.#observed, text: this.#write(name, labels) }
+    return this.#written.text
+  }
+
+  #write(name: string, labels: string): string {
     const before = labels === '' ? '' : `${labels},`
     let count = 0
     let text = ''

@@ -50,7 +50,7 @@ export const askServer = async (config: Config, { method = 'GET', path, body: se
   throw new Refused(status, fields === '' ? detail : fields)
 }
 
-export const parsed = (text: string): object => {
+const parsed = (text: string): object => {
   try {
     return Object(JSON.parse(text)) as object
   } catch {

@@ -95,8 +95,7 @@ export interface Rule {
    */
   readonly completedBy?: Condition
   readonly decision: {
-    /** `tell`: people are told (the event and the webhook), nobody is refused. */
-    readonly type: DecisionType | 'tell'
+    readonly type: DecisionType
     /** Whom it is about is read from the signal that overflows the bucket; a range is its network. */
     readonly scope: DecisionScope
     /** Of the first; each further one within a week doubles it. */

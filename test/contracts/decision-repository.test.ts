@@ -7,7 +7,8 @@ import { createDecisionRepository, type DecisionRepository, type DecisionPlace }
 import type { Database } from '../../src/db/open.ts'
 import type { Outcome, Unit } from '../../src/db/unit.ts'
 import { databases } from '../support/databases.ts'
-import { day, hour, minute, testDecision } from '../support/decisions.ts'
+import { eventually } from '../support/deadline.ts'
+import { day, hour, minute, openInstance, testDecision } from '../support/decisions.ts'
 import { createManualClock } from '../support/manual-clock.ts'
 import { describeUnless } from '../support/services.ts'
 
@@ -98,11 +99,15 @@ for (const kind of databases) {
         seq = newer.seq
         for (const change of newer.changes) if (change.change === 'decided') seen.add(change.decision.id)
       }
-      const made = Array.from({ length: 300 }, () => testDecision())
-      const written = made.map(async (decision, i) => {
-        await writers[i % 3]!.keep([{ change: 'decided', decision }])
-        // In the middle of the others' writes, one read after the other.
-        reading = reading.then(read)
+      // Four at once on each of three instances, twenty times.
+      const rows = Array.from({ length: 12 }, () => Array.from({ length: 20 }, () => testDecision()))
+      const made = rows.flat()
+      const written = rows.map(async (row, i) => {
+        for (const decision of row) {
+          await writers[i % 3]!.keep([{ change: 'decided', decision }])
+          // In the middle of the others' writes, one read after the other.
+          reading = reading.then(read)
+        }
       })
       await Promise.all(written)
       await reading
@@ -125,6 +130,19 @@ for (const kind of databases) {
       const { reader } = opened.database
       const entries = await reader.selectFrom('audit').select('actor').where('action', '=', 'decision.lift').execute()
       assert.deepEqual(entries, [{ actor: `u${lifts.indexOf(true)}` }])
+    })
+
+    test('a backup is put back under a server that runs, so numbers are given again: what comes behind is heard of', async () => {
+      await using place = await kind.place()
+      await using here = await openInstance({ place })
+      await using there = await openInstance({ place })
+      for (let i = 0; i < 5; i++) await there.store.save(testDecision())
+      await eventually(20_000, 'all are known', () => here.monitor.decisions.size === 5)
+      await kind.change(place, 'delete from decision where seq > 1')
+      await kind.change(place, 'update decision_head set seq = 1')
+      const made = testDecision()
+      await there.store.save(made)
+      await eventually(20_000, 'the next is heard of', () => here.monitor.decisions.get(made.id) !== undefined)
     })
 
     test('a write that fails leaves neither decision nor entry', async () => {

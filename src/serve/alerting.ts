@@ -26,6 +26,7 @@ const graceMs = 3000
 /** Tells people of what should not wait until somebody reads the log. */
 export const openAlerting = ({ config, clock, log, onOutcome = () => undefined }: AlertingOptions): Alerting => {
   let settings = settingsOf(config)
+  let isClosed = false
   const shared = { clock, timers: systemTimers }
   const webhook = new Webhook({ ...shared, settings: () => settings, egress: createEgress(), note: log.note, onOutcome })
   const deliver = (message: Message): void => webhook.send(message)
@@ -36,12 +37,14 @@ export const openAlerting = ({ config, clock, log, onOutcome = () => undefined }
   }
   return {
     event: (event) => {
-      if (settings.url === '') return
+      // What happens while the rest is closed must not begin to gather again: its timer would keep the process.
+      if (settings.url === '' || isClosed) return
       const alert = alertOf(event, clock.epochMs())
       if (alert !== undefined) digests[alert.lane].add(alert)
     },
     replace: (next) => void (settings = settingsOf(next)),
     close: async () => {
+      isClosed = true
       for (const digest of Object.values(digests)) digest.flush()
       await webhook.close(graceMs)
     },

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 
 /** Standard Webhooks 1.0: `whsec_` and base64 is a key of bytes; any other text is its own bytes. */
-export const webhookKey = (secret: string): Buffer =>
+const webhookKey = (secret: string): Buffer =>
   secret.startsWith('whsec_') ? Buffer.from(secret.slice('whsec_'.length), 'base64') : Buffer.from(secret)
 
 export interface SignedFields {

@@ -154,14 +154,15 @@ describeUnless(servicesMissing('redis'), 'two servers with a database each and o
     t.diagnostic(`after an outage: ${(await untilStatus(there, '203.0.113.92', 429)).toFixed(0)} ms`)
     await here.logged(({ event, store }) => event === 'sys_store_recovered' && store === 'redis')
 
+    const failuresBefore = failuresOf(here)
     await redis.pause()
-    await eventually(limitMs, 'it is noticed', () => failuresOf(here) === 2)
+    await eventually(limitMs, 'it is noticed', () => failuresOf(here) > failuresBefore)
     const startMs = performance.now()
     await decide(here, operator, { target: '203.0.113.93' })
     assertBanned(await as(here, '203.0.113.93'))
     for (let i = 0; i < 20; i++) assert.equal(await statusOf(here, '203.0.113.1'), 200)
-    // Twenty waits for Redis would be ten seconds.
-    assert.ok(performance.now() - startMs < 5000, `${performance.now() - startMs} ms`)
+    // Twenty waits for Redis, twice for each request, would be twenty seconds.
+    assert.ok(performance.now() - startMs < 10_000, `${performance.now() - startMs} ms`)
     redis.resume()
     await untilStatus(there, '203.0.113.93', 429)
 

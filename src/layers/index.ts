@@ -29,6 +29,7 @@ export type {
   EvidenceSignal,
   Origin,
 } from './monitor/decision.ts'
+export { createAddressSet } from './monitor/address-set.ts'
 export type { BucketState } from './monitor/detector.ts'
 export { endedRequest, type RequestRecord, unparsedRequest } from './monitor/ended-request.ts'
 export { Journal, type JournalEntry } from './monitor/journal.ts'

@@ -1,10 +1,18 @@
 import type { FastifyRequest } from 'fastify'
 
 import type { Config } from '../config.ts'
-import { inCidr, isLoopback, parseAddress, parseCidr } from '../core/address.ts'
+import { parseCidr } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
-import { builtInRules, createMonitor, type DecisionStore, isAccountShut, type Monitor, type MonitorPolicy } from '../layers/index.ts'
+import {
+  builtInRules,
+  createAddressSet,
+  createMonitor,
+  type DecisionStore,
+  isAccountShut,
+  type Monitor,
+  type MonitorPolicy,
+} from '../layers/index.ts'
 
 export interface OpenMonitorOptions {
   readonly config: Config
@@ -36,13 +44,7 @@ export const openMonitor = async ({ config, store, ...options }: OpenMonitorOpti
 
 /** Nothing is ever decided about this machine, about proxies that all others come through, or about whom the operator trusts. */
 const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
-  const cidrs = [...server.trustedProxies, ...monitor.allow].map(parseCidr).filter((cidr) => cidr !== undefined)
-  return {
-    mode: monitor.mode,
-    rules: monitor.rules,
-    isExempt: (text) => {
-      const parts = parseAddress(text.split('/', 1)[0] ?? '')
-      return parts !== undefined && (isLoopback(parts) || cidrs.some((cidr) => inCidr(parts, cidr)))
-    },
-  }
+  const cidrs = ['127.0.0.0/8', '::1/128', ...server.trustedProxies, ...monitor.allow].map(parseCidr)
+  const isExempt = createAddressSet(cidrs.filter((cidr) => cidr !== undefined))
+  return { mode: monitor.mode, rules: monitor.rules, isExempt }
 }

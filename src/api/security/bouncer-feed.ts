@@ -148,6 +148,8 @@ export const readNetwork = (text: string): Cidr | undefined => {
 
 const maxChanged = 100_000
 
+const canonical = /^[0-9a-f]{1,4}[.:][0-9a-f.:]*(\/\d{1,3})?$/
+
 /** What has ended is swept away a part at a time. */
 const sweep = (decisions: BouncerFeedOptions['decisions']): void => {
   let left = Infinity
@@ -159,15 +161,18 @@ const targetsOf = (decisions: readonly MonitorDecision[]): string[] =>
 
 /** The longest ban of an address or network. A bouncer takes one address off as a whole, so two bans of it must look like one. */
 const blockOf = (value: string, { decisions, policy, epochMs }: BouncerFeedOptions): Block | undefined => {
-  const about = [...decisions.about('client', value), ...decisions.about('range', value)]
+  // Targets are canonical already; what is no address, such as a client without one, is nobody a firewall could refuse.
+  const shape = canonical.exec(value)
+  if (shape === null) return undefined
+  const isNetwork = shape[1] !== undefined
+  const clients = decisions.about('client', value)
+  const about = isNetwork ? [...clients, ...decisions.about('range', value)] : clients
   const nowMs = epochMs()
   let longest: MonitorDecision | undefined
   for (const decision of about) {
     if (decision.type !== 'ban' || decision.observed || decision.expiresAt <= nowMs) continue
     if (longest === undefined || decision.expiresAt > longest.expiresAt) longest = decision
   }
-  if (longest === undefined) return undefined
-  const scope = parseAddress(value) !== undefined ? 'Ip' : parseCidr(value) !== undefined ? 'Range' : undefined
-  if (scope === undefined || policy().isExempt(value)) return undefined
-  return { value, scope, id: longest.id, rule: longest.rule, expiresAt: longest.expiresAt }
+  if (longest === undefined || policy().isExempt(value)) return undefined
+  return { value, scope: isNetwork ? 'Range' : 'Ip', id: longest.id, rule: longest.rule, expiresAt: longest.expiresAt }
 }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 import { endTools } from '../scripts/attack-tools/run-tool.ts'
-import { builtInRules } from '../src/layers/index.ts'
+import { allRules } from '../src/serve/rules.ts'
 import { attackers } from './detection/attackers.ts'
 import { browsing } from './detection/browsing.ts'
 import { crowd } from './detection/crowd.ts'
@@ -33,7 +33,7 @@ const prepare = (): void => {
 
 /** A name that no rule has would never be missed. */
 const checkNames = (scenarios: readonly Scenario[]): void => {
-  const known = new Set(builtInRules.map(({ name }) => name))
+  const known = new Set(allRules.map(({ name }) => name))
   const unknown = scenarios.flatMap(({ rules = [] }) => rules).filter((name) => !known.has(name))
   if (unknown.length > 0) throw new Error(`no such rule: ${[...new Set(unknown)].join(', ')}`)
 }
@@ -71,7 +71,7 @@ export async function detection(_machine: Machine, { only }: Options): Promise<O
   const played: Played[] = []
   for (const group of ['tools', 'own', 'good'] as const) played.push(...(await playAll(group, only)))
   const falseDecisions = byRule(played).reduce((sum, { wrong }) => sum + wrong, 0)
-  const silent = rulesWithout(played, builtInRules)
+  const silent = rulesWithout(played, allRules)
   return {
     headings: ['scenario', 'requests', 'seconds', 'decided after requests', 'after seconds', 'by', 'verdict'],
     rows: played.map(scenarioRow),
@@ -87,7 +87,7 @@ export async function detection(_machine: Machine, { only }: Options): Promise<O
       goal('decisions about somebody who did nothing', falseDecisions, '<=', 0),
     ],
     versions: { ...packageVersions(['fastify']), ...toolVersions() },
-    settings: { scenarios: played.length, rules: builtInRules.length },
+    settings: { scenarios: played.length, rules: allRules.length },
     rounds: played,
   }
 }

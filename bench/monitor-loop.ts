@@ -1,5 +1,6 @@
 /** Nanoseconds for each look of the monitor, without a server around it, block by block in turn. argv: blocks */
-import { builtInRules, type EndedRequest } from '../src/layers/index.ts'
+import type { EndedRequest } from '../src/layers/index.ts'
+import { allRules } from '../src/serve/rules.ts'
 import type { Decision } from '../src/layers/monitor/decision.ts'
 import { Decisions } from '../src/layers/monitor/decisions.ts'
 import { createDetector } from '../src/layers/monitor/detector.ts'
@@ -90,7 +91,7 @@ type See = ReturnType<typeof createDetector>['see']
 
 const seeing = (signalOf: (i: number) => Parameters<See>[0]): Look => {
   const detector = createDetector({
-    rules: builtInRules,
+    rules: allRules,
     clock: { monotonicMs: () => performance.now() },
     maxTracked: 1_000_000,
     isExempt: () => false,
@@ -159,5 +160,5 @@ for (let block = -warmUpBlocks; block < blocks; block++) {
     if (block >= 0) nanoseconds[name].push((ms * 1e6) / looksPerBlock)
   }
 }
-const result: LookBlocks = { looksPerBlock, rules: builtInRules.length, nanoseconds }
+const result: LookBlocks = { looksPerBlock, rules: allRules.length, nanoseconds }
 console.log(JSON.stringify(result))

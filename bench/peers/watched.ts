@@ -2,6 +2,7 @@
 import { openSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import * as layers from '../../src/layers/index.ts'
+import { allRules } from '../../src/serve/rules.ts'
 
 const clock = layers.systemClock
 const isTrusted = (): boolean => false
@@ -32,7 +33,7 @@ export async function watchRequests(app: FastifyInstance): Promise<layers.Monito
   await app.register(layers.clientAddress, { addresses: layers.createClientAddresses({ trustedProxies: [] }) })
   const store = layers.createMemoryDecisions()
   const policy = { mode: 'enforce', rules: {}, isExempt } as const
-  const monitor = await layers.createMonitor({ clock, observe, rules: layers.builtInRules, policy: () => policy, store })
+  const monitor = await layers.createMonitor({ clock, observe, rules: allRules, policy: () => policy, store })
   await app.register(layers.clientDecisions, {
     decisions: monitor.decisions,
     isExempt,

@@ -1,10 +1,11 @@
 import { type Config, ConfigError, entryName, nearest } from '../config.ts'
-import { builtInRules, corsRouteNames, limitedRouteNames, type RouteEntry } from '../layers/index.ts'
+import { corsRouteNames, limitedRouteNames, type RouteEntry } from '../layers/index.ts'
+import { allRules } from './rules.ts'
 
 type Table = Parameters<typeof entryName>[0]
 
 const noNames: ReadonlySet<string> = new Set()
-const ruleNames: readonly string[] = builtInRules.map(({ name }) => name)
+const ruleNames: readonly string[] = allRules.map(({ name }) => name)
 
 /** What is set for a route or a rule that does not exist protects nothing: most likely its name is misspelt. */
 export const refuseUnknownRoutes = ({ limits, throttle, cors, monitor, origins }: Config, routes: readonly RouteEntry[]): void => {

@@ -4,15 +4,8 @@ import type { Config } from '../config.ts'
 import { parseCidr } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
-import {
-  builtInRules,
-  createAddressSet,
-  createMonitor,
-  type DecisionStore,
-  isAccountShut,
-  type Monitor,
-  type MonitorPolicy,
-} from '../layers/index.ts'
+import { createAddressSet, createMonitor, type DecisionStore, isAccountShut, type Monitor, type MonitorPolicy } from '../layers/index.ts'
+import { allRules } from './rules.ts'
 
 export interface OpenMonitorOptions {
   readonly config: Config
@@ -32,7 +25,7 @@ export interface OpenMonitor {
 /** The monitor with the rules that Filmgate comes with, under the policy of the configuration in force. */
 export const openMonitor = async ({ config, store, ...options }: OpenMonitorOptions): Promise<OpenMonitor> => {
   let policy = policyOf(config)
-  const monitor = await createMonitor({ ...options, rules: builtInRules, policy: () => policy, store })
+  const monitor = await createMonitor({ ...options, rules: allRules, policy: () => policy, store })
   const { clock, observe } = options
   const enforced = { decisions: monitor.decisions, isExempt: (text: string) => policy.isExempt(text), epochMs: clock.epochMs, observe }
   return {

@@ -2,20 +2,21 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
-import { builtInRules, createMonitor, createMemoryDecisions, type Rule } from '../../src/layers/index.ts'
+import { createMonitor, createMemoryDecisions, type Rule } from '../../src/layers/index.ts'
 import { createManualClock } from '../support/manual-clock.ts'
 import { request } from './fixtures/traffic.ts'
 import { ruleRow } from './rule-row.ts'
+import { allRules } from '../../src/serve/rules.ts'
 
 const text = readFileSync(new URL('../../docs/rules.md', import.meta.url), 'utf8')
 
 test('docs/rules.md has every rule as it is, and no other', () => {
   const rows = text.split('\n').filter((line) => /^\| `[a-z-]+` \|.*\|.*\|.*\|.*\|.*\|$/.test(line))
-  assert.deepEqual(rows, builtInRules.map(ruleRow))
+  assert.deepEqual(rows, allRules.map(ruleRow))
 })
 
 test('every rule says what it is for in words of OWASP, MITRE or a standard', () => {
-  for (const { name, references, summary } of builtInRules) {
+  for (const { name, references, summary } of allRules) {
     assert.ok(
       references.some((reference) => /^(OWASP|MITRE|RFC|ASVS|W3C)/.test(reference)),
       name,
@@ -25,7 +26,7 @@ test('every rule says what it is for in words of OWASP, MITRE or a standard', ()
 })
 
 test('a shared address is banned by nothing that its honest users do, or others do to them', () => {
-  for (const { name, decision, spoofable } of builtInRules) {
+  for (const { name, decision, spoofable } of allRules) {
     if (spoofable) assert.notEqual(decision.type, 'ban', `${name}: somebody else could be made to`)
     if (decision.scope === 'range' || decision.scope === 'account') assert.notEqual(decision.type, 'ban', `${name}: too wide`)
   }

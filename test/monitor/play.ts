@@ -1,14 +1,8 @@
 import type { SecurityEvent } from '../../src/core/events.ts'
-import {
-  builtInRules,
-  createMemoryDecisions,
-  createMonitor,
-  type Monitor,
-  type MonitorDecision,
-  type RuleMode,
-} from '../../src/layers/index.ts'
+import { createMemoryDecisions, createMonitor, type Monitor, type MonitorDecision, type RuleMode } from '../../src/layers/index.ts'
 import { createManualClock } from '../support/manual-clock.ts'
 import type { Sequence } from './fixtures/traffic.ts'
+import { allRules } from '../../src/serve/rules.ts'
 
 export interface Played {
   readonly monitor: Monitor
@@ -28,7 +22,7 @@ export const play = async ({ steps }: Sequence, modes: Readonly<Record<string, R
   const monitor = await createMonitor({
     clock,
     observe: (event) => void events.push(event),
-    rules: builtInRules,
+    rules: allRules,
     policy: () => ({ mode: 'enforce', rules: modes, isExempt: () => false }),
     store: { ...store, save: (decision, origin) => (decisions.push(decision), store.save(decision, origin)) },
     maxTracked: 10_000,

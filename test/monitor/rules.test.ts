@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import { builtInRules } from '../../src/layers/index.ts'
+import { allRules } from '../../src/serve/rules.ts'
 import { abuseFixtures } from './fixtures/abuse.ts'
 import { credentialFixtures } from './fixtures/credentials.ts'
 import { good } from './fixtures/good.ts'
@@ -26,7 +26,7 @@ test('every rule has its fixtures, and every fixture its rule', () => {
     groups.reduce((sum, group) => sum + Object.keys(group).length, 0),
     'no rule is in two files',
   )
-  assert.deepEqual([...fixtures.keys()].toSorted(), builtInRules.map(({ name }) => name).toSorted())
+  assert.deepEqual([...fixtures.keys()].toSorted(), allRules.map(({ name }) => name).toSorted())
 })
 
 describe('good traffic leads to no decision', () => {

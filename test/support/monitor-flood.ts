@@ -1,6 +1,6 @@
 /** A process that lets a million clients do what the rules look for, and prints what it took. Run with --expose-gc. */
 import { createDetector, type Detector } from '../../src/layers/monitor/detector.ts'
-import { builtInRules } from '../../src/layers/monitor/rules/all.ts'
+import { allRules } from '../../src/serve/rules.ts'
 
 export interface Flood {
   readonly tracked: number
@@ -22,7 +22,7 @@ const residentMb = (): number => {
 const overflowed = new Set<string>()
 const watching = (maxTracked: number): Detector =>
   createDetector({
-    rules: builtInRules,
+    rules: allRules,
     clock: { monotonicMs: () => 1000 },
     maxTracked,
     isExempt: () => false,

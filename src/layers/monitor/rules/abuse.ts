@@ -1,41 +1,11 @@
 import type { Rule } from '../rule.ts'
-import { day, hour, minute, oneIn, week } from './times.ts'
+import { day, hour, minute, oneIn } from './times.ts'
 
 const api1 = 'OWASP API1:2023 Broken Object Level Authorization'
 const api6 = 'OWASP API6:2023 Unrestricted Access to Sensitive Business Flows'
 
-/** What belongs to one account, whoever asks for it. */
-const ownedRoutes = ['/v1/keys/:id', '/v1/auth/sessions/:id', '/v1/me/passkeys/:id']
-
-/** What is allowed once, and is abuse a hundred times. */
+/** What is allowed once, and is abuse a hundred times, in whatever API. */
 export const abuseRules: readonly Rule[] = [
-  {
-    name: 'id-enumeration',
-    summary: 'Somebody who is logged in tries ids that are not theirs',
-    groupBy: ['principal'],
-    bucket: { capacity: 10, leakPerSecond: oneIn(60) },
-    when: [{ request: { authenticated: true, hasId: true, routes: [...ownedRoutes, '/v1/users/:id'], statuses: [403, 404] } }],
-    distinct: 'id',
-    decision: { type: 'ban', scope: 'principal', durationMs: hour, maxDurationMs: week },
-    tells: 'malicious_direct_reference',
-    confidence: 'high',
-    spoofable: false,
-    references: [api1, 'MITRE ATT&CK T1087', 'ASVS 5.0 8.2.2'],
-  },
-  {
-    name: 'owned-sweep',
-    summary: 'Somebody who is logged in goes through more of what belongs to one account than one account has',
-    groupBy: ['principal'],
-    bucket: { capacity: 60, leakPerSecond: oneIn(30) },
-    when: [{ request: { authenticated: true, hasId: true, routes: ownedRoutes, verdicts: ['ok'] } }],
-    distinct: 'id',
-    // If these are really others', the server has a hole, and people should know.
-    decision: { type: 'tell', scope: 'principal', durationMs: day, maxDurationMs: day },
-    tells: 'malicious_direct_reference',
-    confidence: 'medium',
-    spoofable: false,
-    references: [api1, 'MITRE ATT&CK T1119'],
-  },
   {
     name: 'id-sweep',
     summary: 'One client counts through ids, most of which there are not, faster than a person',
@@ -50,35 +20,6 @@ export const abuseRules: readonly Rule[] = [
     references: ['OWASP OAT-011 Scraping', api1, 'MITRE ATT&CK T1119'],
   },
   {
-    name: 'vote-stuffing',
-    summary: 'Many clients of one network give the same vote to the same film without saying who they are',
-    groupBy: ['network', 'vote'],
-    bucket: { capacity: 40, leakPerSecond: oneIn(120) },
-    when: [
-      { request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], statuses: [200], foreign: false } },
-      { request: { authenticated: false, methods: ['PUT'], routes: ['/v1/films/:id/vote'], verdicts: ['ok'] } },
-    ],
-    distinct: 'client',
-    // Slowing down does not help against one vote each; whoever has an account there goes on.
-    decision: { type: 'require_login', scope: 'range', durationMs: hour, maxDurationMs: day },
-    confidence: 'medium',
-    spoofable: false,
-    references: ['OWASP OAT-016 Skewing', api6, 'MITRE ATT&CK T1565'],
-  },
-  {
-    name: 'vote-surge',
-    summary: 'Many networks give the same vote to the same film at once',
-    groupBy: ['vote'],
-    bucket: { capacity: 300, leakPerSecond: oneIn(2) },
-    when: [{ request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], statuses: [200], foreign: false } }],
-    distinct: 'network',
-    // A film that is in the news looks the same.
-    decision: { type: 'tell', scope: 'range', durationMs: hour, maxDurationMs: day },
-    confidence: 'low',
-    spoofable: true,
-    references: ['OWASP OAT-016 Skewing', api6],
-  },
-  {
     name: 'cursor-scraping',
     summary: 'An anonymous client reads one listing page by page to its end',
     groupBy: ['client', 'listing'],
@@ -90,27 +31,5 @@ export const abuseRules: readonly Rule[] = [
     confidence: 'medium',
     spoofable: false,
     references: ['OWASP OAT-011 Scraping', api6, 'MITRE ATT&CK T1119'],
-  },
-  {
-    name: 'add-film-spam',
-    summary: 'Films are added whose text leads to other sites',
-    groupBy: ['principal'],
-    bucket: { capacity: 3, leakPerSecond: oneIn(3600) },
-    when: [
-      {
-        request: {
-          authenticated: true,
-          methods: ['POST', 'PATCH'],
-          routes: ['/add_film', '/v1/films', '/v1/films/:id'],
-          verdicts: ['ok'],
-          tags: ['link'],
-        },
-      },
-    ],
-    // The key alone: its owner may not know who has it.
-    decision: { type: 'ban', scope: 'principal', durationMs: hour, maxDurationMs: week },
-    confidence: 'high',
-    spoofable: false,
-    references: ['OWASP OAT-017 Spamming', api6],
   },
 ]

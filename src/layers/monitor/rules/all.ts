@@ -4,5 +4,5 @@ import { credentialRules } from './credentials.ts'
 import { probingRules } from './probing.ts'
 import { serviceRules } from './service.ts'
 
-/** Every rule that Filmgate comes with. */
+/** Every rule that holds in any API. */
 export const builtInRules: readonly Rule[] = [...credentialRules, ...probingRules, ...abuseRules, ...serviceRules]

@@ -7,16 +7,17 @@ import { allRules } from '../../src/serve/rules.ts'
 const clock = layers.systemClock
 const isTrusted = (): boolean => false
 
+const outcome: layers.AccessLogOptions['outcome'] = ({ client, raw }) => ({
+  client: client.address,
+  principal: null,
+  verdict: 'ok',
+  error: null,
+  bytesIn: Number(raw.headers['content-length'] ?? 0),
+})
+
 /** With `monitor`, it hears of each request, as in Filmgate. */
 export async function registerLog(app: FastifyInstance, logFile: string, monitor?: layers.Monitor): Promise<void> {
   const log = layers.createLog({ sink: layers.openLogSink(openSync(logFile, 'a')), clock, level: 'info', format: 'json' })
-  const outcome: layers.AccessLogOptions['outcome'] = ({ client, raw }) => ({
-    client: client.address,
-    principal: null,
-    verdict: 'ok',
-    error: null,
-    bytesIn: Number(raw.headers['content-length'] ?? 0),
-  })
   if (monitor === undefined) await app.register(layers.clientAddress, { addresses: layers.createClientAddresses({ trustedProxies: [] }) })
   const write: layers.AccessLogOptions['write'] = (record, request) => {
     log.access(record)

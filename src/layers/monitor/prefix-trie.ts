@@ -52,13 +52,11 @@ const createNode = <T>(words: Uint32Array, bits: number, values: readonly T[]): 
   one: undefined,
 })
 
+/** Forks are not compared: what is below a fork that the address does not share, it does not share either. */
 const covering = <T>(from: TrieNode<T> | undefined, address: Uint32Array): TrieNode<T> | undefined => {
   let node = from
-  while (node !== undefined && covers(node, address)) {
-    if (node.values.length > 0) return node
-    node = branch(node, address)
-  }
-  return undefined
+  while (node !== undefined && node.values.length === 0) node = branch(node, address)
+  return node !== undefined && covers(node, address) ? node : undefined
 }
 
 /** Where nothing follows the last bit there are no branches. */

@@ -13,9 +13,10 @@ export interface SecurityCallsOptions {
 
 export const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString()
 
+const order = (target: string, expires_at = inAnHour()) => ({ scope: 'client', target, type: 'ban', reason: 'scraper', expires_at })
+
 /** What happened, and what is decided about somebody. */
 export const securityCalls = ({ server, operator, key }: SecurityCallsOptions): Calls => {
-  const order = (target: string, expires_at = inAnHour()) => ({ scope: 'client', target, type: 'ban', reason: 'scraper', expires_at })
   const asking = (...given: Parameters<typeof order>): Ask => ({
     fields: { 'Content-Type': 'application/json' },
     body: JSON.stringify(order(...given)),

@@ -15,12 +15,13 @@ export const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOStri
 
 const order = (target: string, expires_at = inAnHour()) => ({ scope: 'client', target, type: 'ban', reason: 'scraper', expires_at })
 
+const asking = (...given: Parameters<typeof order>): Ask => ({
+  fields: { 'Content-Type': 'application/json' },
+  body: JSON.stringify(order(...given)),
+})
+
 /** What happened, and what is decided about somebody. */
 export const securityCalls = ({ server, operator, key }: SecurityCallsOptions): Calls => {
-  const asking = (...given: Parameters<typeof order>): Ask => ({
-    fields: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(order(...given)),
-  })
   /** Of a decision that was just made. */
   const ofNew = async (): Promise<Ask> => {
     const made = await send(server, 'POST', '/v1/security/decisions', order('192.0.2.78'), { fields: operator })

@@ -28,7 +28,9 @@ export const decisions: Command = {
         ...(call.options['all'] === true ? {} : { active: 'true' }),
         ...(cursor === '' ? {} : { cursor }),
       })
-      const page = JSON.parse(await askServer(config, { path: `/v1/security/decisions?${query.toString()}`, url: call.options['url'] })) as Page
+      const page = JSON.parse(
+        await askServer(config, { path: `/v1/security/decisions?${query.toString()}`, url: call.options['url'] }),
+      ) as Page
       found.push(...page.items)
       cursor = page.next
     }

@@ -7,7 +7,8 @@ const maxTail = 1024
 const maxNodes = 256
 
 /** Nothing that means anything to SQL, a shell, a template, JavaScript or a file system. */
-export const isPlain = (target: string): boolean => target.length < 512 && plain.test(target) && !target.includes('..') && !target.includes('__')
+export const isPlain = (target: string): boolean =>
+  target.length < 512 && plain.test(target) && !target.includes('..') && !target.includes('__')
 
 const plain = /^[\w./-]*(?:\?[\w=&-]*)?$/
 

@@ -19,7 +19,7 @@ export const good = (name: string, run: Scenario['run'], field?: Scenario['field
 })
 
 /** The same numbers each time. */
-export const createChance = (seed: number): (() => number) => {
+const createChance = (seed: number): (() => number) => {
   let state = seed
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
 }

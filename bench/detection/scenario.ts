@@ -50,7 +50,7 @@ const timeOf = (record: LogRecord): number => Date.parse(text(record['time']))
 const isPrepared = ({ client }: LogRecord): boolean => client === '127.0.0.1'
 
 /** What a server told of a scenario. */
-export const readLog = (log: readonly LogRecord[]): Pick<Judged, 'requests' | 'seconds' | 'decided' | 'refused'> => {
+const readLog = (log: readonly LogRecord[]): Pick<Judged, 'requests' | 'seconds' | 'decided' | 'refused'> => {
   let [requests, refused, first, last] = [0, 0, Number.NaN, Number.NaN]
   const decided: Decided[] = []
   for (const record of log) {
@@ -78,7 +78,7 @@ export const readLog = (log: readonly LogRecord[]): Pick<Judged, 'requests' | 's
 export const isFalse = ({ label, bystanders = [] }: Pick<Scenario, 'label' | 'bystanders'>, { target }: Decided): boolean =>
   label === 'good' || bystanders.includes(target)
 
-export const judge = (scenario: Scenario, log: readonly LogRecord[]): Judged => {
+const judge = (scenario: Scenario, log: readonly LogRecord[]): Judged => {
   const { name, label, rules = [], within = soon } = scenario
   const told = readLog(log)
   const isGood = (): Verdict => (told.decided.length === 0 ? 'ok' : 'false')

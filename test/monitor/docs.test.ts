@@ -15,6 +15,18 @@ test('docs/rules.md has every rule as it is, and no other', () => {
   assert.deepEqual(rows, allRules.map(ruleRow))
 })
 
+test('each table of docs/rules.md has its own rows: rules, what decisions do, what is told of the service', () => {
+  const tables = text
+    .split('\n\n')
+    .filter((block) => /^\| /m.test(block))
+    .map((block) => [...block.matchAll(/^\| `([a-z_-]+)` \|/gm)].map(([, name]) => name))
+  assert.deepEqual(tables, [
+    allRules.map(({ name }) => name),
+    ['ban', 'tighten', 'require_login', 'tell'],
+    ['latency', 'error_rate', 'traffic'],
+  ])
+})
+
 test('every rule says what it is for in words of OWASP, MITRE or a standard', () => {
   for (const { name, references, summary } of allRules) {
     assert.ok(

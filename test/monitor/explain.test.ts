@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
+import { reloadWith } from '../limits/reload.ts'
 import { type Answer, ask } from '../support/attack.ts'
 import { as, assertBanned, behindProxy } from '../support/decide.ts'
 import { assertDescribed, readDocument } from '../support/openapi.ts'
@@ -62,6 +63,27 @@ describe('what a rule decided', () => {
     assert.deepEqual([known?.mode, known?.decided], ['enforce', 1])
     const again = await get(`decisions/${decision.id}`)
     assert.deepEqual((again.json() as unknown as Decided).evidence, evidence)
+  })
+
+  test('refuses nobody from the moment that rules are only observed, and again when they are enforced; lifted, it still explains', async () => {
+    const client = '203.0.113.73'
+    const refused = (await probe(server, client)).at(-1)
+    assert.ok(refused)
+    assertBanned(refused)
+    const id = refused.field('x-request-id') ?? ''
+    const decided = async () =>
+      ((await get(`explain/${id}`)).json() as { decisions: readonly (Decided & { lifted_at: string | null })[] }).decisions[0]
+    const first = await decided()
+    await reloadWith(server, `${raisedLimits}\n[monitor]\nmode = "observe"\n`)
+    assert.equal((await as(server, client)).status, 200)
+    const listed = (await get(`decisions?target=${client}`)).json()['items'] as readonly Decided[]
+    assert.deepEqual([(await decided())?.observed, listed.map(({ observed }) => observed)], [true, [true]])
+    await reloadWith(server, raisedLimits)
+    assertBanned(await as(server, client))
+    assert.equal((await decided())?.observed, false)
+    assert.equal((await ask(server, { method: 'DELETE', target: `/v1/security/decisions/${first?.id ?? ''}`, fields })).status, 204)
+    const last = await decided()
+    assert.deepEqual([last?.id, last?.rule, last?.lifted_at === null], [first?.id, first?.rule, false])
   })
 
   test('and one of the requests that led to it names it, too, by what it filled', async () => {

@@ -4,7 +4,7 @@ import type { JournalEntry, Monitor, MonitorDecision } from '../../layers/index.
 import type { DecisionRepository, StoredDecision } from './decision-repository.ts'
 import { findAccount, type Known } from './orders.ts'
 import type { Explanation } from './explain-schema.ts'
-import { shownDecision, shownEvent } from './shown.ts'
+import { asHeld, shownDecision, shownEvent } from './shown.ts'
 import { endsOf, isInRange, readClient, readPrincipal, readRange } from './targets.ts'
 
 export interface ExplainOptions extends Pick<Known, 'accounts'> {
@@ -33,7 +33,10 @@ const maxDecisions = 50
 /** What is known of a request, a decision or somebody. Throws not_found where that is nothing. */
 export const explain = async (text: string, options: ExplainOptions): Promise<Explanation> => {
   const facts =
-    aboutAddress(text, options) ?? aboutPrincipal(text, options) ?? (await aboutDecision(text, options)) ?? aboutRequest(text, options)
+    aboutAddress(text, options) ??
+    aboutPrincipal(text, options) ??
+    (await aboutDecision(text, options)) ??
+    (await aboutRequest(text, options))
   return toExplanation(facts ?? (await aboutAccount(text, options)), options)
 }
 
@@ -85,18 +88,21 @@ const aboutDecision = async (text: string, { monitor, decisions }: ExplainOption
 }
 
 /** What refused it, and whatever else is in force about who sent it: the next request meets that. */
-const aboutRequest = (text: string, { monitor }: ExplainOptions): Facts | undefined => {
+const aboutRequest = async (text: string, { monitor, decisions: stored }: ExplainOptions): Promise<Facts | undefined> => {
   const { decisions, journal } = monitor
   const events = journal.ofRequest(text).toReversed()
   const [first] = events
   if (first === undefined) return undefined
   const client = first.client ?? undefined
-  const named = events.flatMap(({ entry }) => ('decision' in entry ? (decisions.get(entry.decision) ?? []) : []))
-  const about = client === undefined ? [] : decisions.about('client', client)
+  const ids = new Set(events.flatMap(({ entry }) => ('decision' in entry ? entry.decision : [])))
+  const about = (client === undefined ? [] : decisions.about('client', client)).filter(({ id }) => !ids.has(id))
+  // What refused it may be over, or lifted, by now.
+  const found = await Promise.all([...ids].map(async (id) => decisions.get(id) ?? (await stored.find(id))))
+  const named = found.filter((decision) => decision !== undefined)
   return {
     about: text,
     kind: 'request',
-    decisions: [...new Set([...named, ...about])],
+    decisions: [...named, ...about],
     who: client === undefined ? [] : [client],
     events,
     address: client,
@@ -134,7 +140,7 @@ const toExplanation = async ({ about, kind, decisions, who, events, address }: F
     about,
     kind,
     exempt: ends.length > 0 && ends.every((end) => isExempt(end)),
-    decisions: whole.map((one, i) => shownDecision(one ?? (strongest[i] as AnyDecision), epochMs())),
+    decisions: whole.map((one, i) => shownDecision(asHeld(one ?? (strongest[i] as AnyDecision), monitor), epochMs())),
     buckets: who.flatMap((one) => monitor.bucketsOf(one)).map(({ rule, group, level, capacity }) => ({ rule, group, level, capacity })),
     events: events.map(shownEvent),
   }

@@ -24,7 +24,7 @@ import { findAccount, type Known, readOrder } from './orders.ts'
 import { AboutPath, Explanation } from './explain-schema.ts'
 import { RuleList } from './rule-schema.ts'
 import { Decision, DecisionList, DecisionPath, DecisionQuery, NewDecision } from './schema.ts'
-import { listedDecision, shownDecision } from './shown.ts'
+import { asHeld, listedDecision, shownDecision } from './shown.ts'
 import { readClient, readRange } from './targets.ts'
 
 export interface SecurityRoutesOptions extends Known {
@@ -103,7 +103,7 @@ const decisionLists = (server: FastifyInstance, options: SecurityRoutesOptions):
       const { limit, after } = readPage(request.query, cursors, 'decisions')
       const rows = await decisions.list(filters, limit + 1, after === undefined ? undefined : parsePlace(after))
       const page = finishPage(request, reply, { rows, limit, seal: ({ createdAt, id }) => cursors.seal(`${createdAt}:${id}`, 'decisions') })
-      return { ...page, items: page.items.map((row) => listedDecision(row, epochMs())) }
+      return { ...page, items: page.items.map((row) => listedDecision(asHeld(row, monitor), epochMs())) }
     },
   )
 
@@ -117,7 +117,7 @@ const decisionLists = (server: FastifyInstance, options: SecurityRoutesOptions):
       const { id } = request.params
       const decision = (await decisions.find(id)) ?? monitor.decisions.get(id)
       if (decision === undefined) throw noSuchDecision
-      return shownDecision(decision, epochMs())
+      return shownDecision(asHeld(decision, monitor), epochMs())
     },
   )
 }

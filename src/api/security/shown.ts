@@ -1,4 +1,4 @@
-import type { Evidence, JournalEntry, MonitorDecision } from '../../layers/index.ts'
+import type { Evidence, JournalEntry, Monitor, MonitorDecision } from '../../layers/index.ts'
 import { formatNullable, formatTimestamp } from '../timestamp.ts'
 import type { StoredDecision } from './decision-repository.ts'
 import type { Event } from './event-schema.ts'
@@ -9,6 +9,12 @@ export const shownEvent = ({ seq, at, client, requestId, entry }: JournalEntry):
   const { event, requestId: _request, client: _client, ...details } = entry as { event: string; requestId?: unknown; client?: unknown }
   return { seq, at: formatTimestamp(at), event, request_id: requestId, client, details }
 }
+
+/** With `observed` as it is now: the store knows how it was made, and a rule may have another mode since. */
+export const asHeld = <D extends MonitorDecision | StoredDecision>(decision: D, { decisions }: Pick<Monitor, 'decisions'>): D => ({
+  ...decision,
+  observed: decisions.get(decision.id)?.observed ?? decision.observed,
+})
 
 export const listedDecision = (decision: MonitorDecision | StoredDecision, nowMs: number): ListedDecision => {
   const { id, scope, target, type, rule, reason, by, createdAt, expiresAt, offence, observed } = decision

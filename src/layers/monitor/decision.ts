@@ -26,7 +26,7 @@ export interface Decision {
   readonly expiresAt: number
   /** 1 for the first of this target, 2 for its first repetition… */
   readonly offence: number
-  /** Made while its rule was only observed: told of, never enforced. */
+  /** Told of, never enforced: made so, or, where it is read from `Decisions`, because the mode of its rule says so now. */
   readonly observed: boolean
   readonly evidence: Evidence | null
 }

@@ -28,6 +28,7 @@ export class Decisions {
   dropped = 0
   readonly #epochMs: () => number
   readonly #maxHeld: number
+  readonly #isObserved: (rule: string) => boolean
   readonly #byId = new Map<string, Decision>()
   readonly #byTarget: Readonly<Record<DecisionScope, Map<string, readonly Decision[]>>> = {
     client: new Map(),
@@ -42,9 +43,11 @@ export class Decisions {
   readonly #address = createAddressWords()
   readonly #followers: ((changed: Decision) => void)[] = []
 
-  constructor(epochMs: () => number, held = maxHeld) {
+  /** `isObserved` says of a rule that what it decided refuses nobody now; asked at each look, so a reload holds for what was decided before. */
+  constructor(epochMs: () => number, held = maxHeld, isObserved: (rule: string) => boolean = () => false) {
     this.#epochMs = epochMs
     this.#maxHeld = held
+    this.#isObserved = isObserved
   }
 
   /** What ended just now may still be in it. */
@@ -100,7 +103,7 @@ export class Decisions {
     const now = this.#epochMs()
     let found = than
     for (const decision of decisions) {
-      if (decision.observed || decision.expiresAt <= now) continue
+      if (decision.expiresAt <= now || this.#refusesNobody(decision)) continue
       if (found === undefined || strength[decision.type] > strength[found.type]) found = decision
     }
     return found
@@ -116,10 +119,17 @@ export class Decisions {
     return found
   }
 
-  /** Evidence is held apart, for it is much larger and of few. */
+  #refusesNobody({ observed, rule }: Decision): boolean {
+    return observed || (rule !== null && this.#isObserved(rule))
+  }
+
+  /** As it is now. Evidence is held apart, for it is much larger and of few. */
   #whole(decision: Decision): Decision {
-    const evidence = this.#evidence.get(decision.id)
-    return evidence === undefined ? decision : { ...decision, evidence }
+    const { evidence = decision.evidence, observed } = {
+      evidence: this.#evidence.get(decision.id),
+      observed: this.#refusesNobody(decision),
+    }
+    return evidence === decision.evidence && observed === decision.observed ? decision : { ...decision, evidence, observed }
   }
 
   #add(whole: Decision): void {

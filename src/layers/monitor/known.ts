@@ -12,8 +12,12 @@ export interface Known {
 }
 
 /** With what the store remembers, and what it hears of from now on. */
-export const openKnown = async (store: Pick<DecisionStore, 'load' | 'follow'>, epochMs: () => number): Promise<Known> => {
-  const decisions = new Decisions(epochMs)
+export const openKnown = async (
+  store: Pick<DecisionStore, 'load' | 'follow'>,
+  epochMs: () => number,
+  isObserved: (rule: string) => boolean,
+): Promise<Known> => {
+  const decisions = new Decisions(epochMs, undefined, isObserved)
   const offences = new Offences(epochMs)
   const take = (decision: Decision): void => {
     decisions.apply({ change: 'decided', decision })

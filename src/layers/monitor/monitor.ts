@@ -66,13 +66,10 @@ export interface Monitor {
 /** Rules, buckets and decisions put together. Events go in, decisions come out; who enforces them is the plugin. */
 export const createMonitor = async (options: MonitorOptions): Promise<Monitor> => {
   const { clock, observe, rules, policy, store, maxTracked = 1_000_000 } = options
-  const { decisions, offences, take, end } = await openKnown(store, clock.epochMs)
+  const modeOf = ({ name }: Pick<Rule, 'name'>): RuleMode => modeUnder(policy(), name)
+  const isObserved = (rule: string): boolean => modeUnder(policy(), rule) !== 'enforce'
+  const { decisions, offences, take, end } = await openKnown(store, clock.epochMs, isObserved)
   const journal = new Journal()
-  const modeOf = ({ name }: Rule): RuleMode => {
-    const { mode, rules: modes } = policy()
-    const own = modes[name] ?? mode
-    return mode === 'observe' && own === 'enforce' ? 'observe' : own
-  }
   const onOverflow = (overflow: Overflow): void => {
     const decision = decisionFor(overflow, { modeOf, policy, decisions, offences, epochMs: clock.epochMs, observe })
     if (decision === undefined) return
@@ -122,6 +119,11 @@ export const createMonitor = async (options: MonitorOptions): Promise<Monitor> =
   }
 }
 
+const modeUnder = ({ mode, rules }: MonitorPolicy, name: string): RuleMode => {
+  const own = rules[name] ?? mode
+  return mode === 'observe' && own === 'enforce' ? 'observe' : own
+}
+
 const nobodys: Origin = { requestId: null, client: null }
 
 const createDecisionId = (): string => randomBytes(12).toString('base64url')
@@ -145,7 +147,9 @@ const decisionFor = ({ rule, target, evidence, ...facts }: Overflow, parts: Deci
   const mode = parts.modeOf(rule)
   const { scope, type, durationMs, maxDurationMs } = rule.decision
   if (mode === 'off' || ((scope === 'client' || scope === 'range') && parts.policy().isExempt(target))) return undefined
-  if (parts.decisions.about(scope, target).some((known) => known.rule === rule.name)) return undefined
+  const isObserved = mode === 'observe' || type === 'tell'
+  // What was only told of while the rule was observed is no reason to refuse nobody now.
+  if (parts.decisions.about(scope, target).some((known) => known.rule === rule.name && (isObserved || !known.observed))) return undefined
   if (rule.tells !== undefined) parts.observe({ event: rule.tells, ...facts, rule: rule.name })
   const createdAt = parts.epochMs()
   const offence = parts.offences.count(scope, target) + 1
@@ -161,7 +165,7 @@ const decisionFor = ({ rule, target, evidence, ...facts }: Overflow, parts: Deci
     createdAt,
     expiresAt: createdAt + lastsMs,
     offence,
-    observed: mode === 'observe' || type === 'tell',
+    observed: isObserved,
     evidence,
   }
 }

@@ -85,6 +85,14 @@ describe('honey routes', () => {
       await as(server, '203.0.113.32', { target, fields })
     assert.equal((await as(server, '203.0.113.32', { target: '/' })).status, 200)
   })
+
+  test('nor by asking for more than there may be: images with endless addresses only slow down whoever looks at them', async () => {
+    const fields = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
+    for (let i = 0; i < 20; i++) await as(server, '203.0.113.33', { target: `/?${'x'.repeat(9000 + i)}`, fields })
+    const told = await server.logged(({ event, target }) => event === 'decision_created' && target === '203.0.113.33')
+    assert.deepEqual([told['rule'], told['type']], ['protocol-abuse', 'tighten'])
+    assert.equal((await as(server, '203.0.113.33', { target: '/' })).status, 200)
+  })
 })
 
 test('stuffing with names that nobody has is seen by what was tried, and the log holds no name', async () => {

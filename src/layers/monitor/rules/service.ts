@@ -55,9 +55,11 @@ export const serviceRules: readonly Rule[] = [
         },
       },
     ],
-    decision: { type: 'ban', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
+    // No ban: images with endless addresses, forms and fetches that are aborted make any visitor's browser do this. What is no HTTP at all meets
+    // the caps of connections, not decisions.
+    decision: { type: 'tighten', scope: 'client', durationMs: 15 * minute, maxDurationMs: day },
     confidence: 'medium',
-    spoofable: false,
+    spoofable: true,
     references: ['OWASP OAT-004 Fingerprinting', 'MITRE ATT&CK T1595.002', 'OWASP CRS 920, 921'],
   },
 ]

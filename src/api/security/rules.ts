@@ -9,6 +9,9 @@ const week = 7 * day
 /** One unit in so many seconds. */
 const oneIn = (seconds: number): number => 1 / seconds
 
+/** Whoever goes away before the answer has done it all the same. */
+const done = ['ok', 'aborted']
+
 /** What belongs to one account, whoever asks for it. */
 const ownedRoutes = ['/v1/keys/:id', '/v1/auth/sessions/:id', '/v1/me/passkeys/:id']
 
@@ -47,8 +50,8 @@ export const filmgateRules: readonly Rule[] = [
     groupBy: ['network', 'vote'],
     bucket: { capacity: 40, leakPerSecond: oneIn(120) },
     when: [
-      { request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], statuses: [200], foreign: false } },
-      { request: { authenticated: false, methods: ['PUT'], routes: ['/v1/films/:id/vote'], verdicts: ['ok'] } },
+      { request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], verdicts: done, foreign: false } },
+      { request: { authenticated: false, methods: ['PUT'], routes: ['/v1/films/:id/vote'], verdicts: done } },
     ],
     distinct: 'client',
     // Slowing down does not help against one vote each; whoever has an account there goes on.
@@ -62,7 +65,7 @@ export const filmgateRules: readonly Rule[] = [
     summary: 'Many networks give the same vote to the same film at once',
     groupBy: ['vote'],
     bucket: { capacity: 300, leakPerSecond: oneIn(2) },
-    when: [{ request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], statuses: [200], foreign: false } }],
+    when: [{ request: { authenticated: false, methods: ['GET'], parameters: ['like', 'dislike'], verdicts: done, foreign: false } }],
     distinct: 'network',
     // A film that is in the news looks the same.
     decision: { type: 'tell', scope: 'range', durationMs: hour, maxDurationMs: day },
@@ -81,7 +84,7 @@ export const filmgateRules: readonly Rule[] = [
           authenticated: true,
           methods: ['POST', 'PATCH'],
           routes: ['/add_film', '/v1/films', '/v1/films/:id'],
-          verdicts: ['ok'],
+          verdicts: done,
           tags: ['link'],
         },
       },

@@ -82,19 +82,23 @@ const idOf = ({ route, params }: EndedRequest): string | undefined => {
 
 const isVote: ParameterName = (name) => name === 'like' || name === 'dislike'
 const isCursor: ParameterName = (name) => name === 'cursor'
-const isNoCursor: ParameterName = (name) => name !== 'cursor'
+/** Pages of another length are pages of the same listing. */
+const isNoCursor: ParameterName = (name) => name !== 'cursor' && name !== 'limit'
 
 /** One request can vote twice: whoever hides a vote behind another one counts for both. */
 const votesByQuery = (target: string): readonly string[] =>
   parameterValues(target, isVote)
     .slice(0, maxValues)
-    .map(({ name, value }) => `${name} ${value}`)
+    .map(({ name, value }) => `${name} ${unpadded(value)}`)
+
+/** Whoever votes for 1, 01 and 001 votes for one film. */
+const unpadded = (id: string): string => id.replace(/^0+(?=\d)/, '')
 
 const voteByBody = (request: EndedRequest): readonly string[] => {
   const { body } = request
   const value: unknown = typeof body === 'object' && body !== null && 'value' in body ? body.value : undefined
   const id = idOf(request)
-  return id !== undefined && (value === 'like' || value === 'dislike') ? [`${value} ${id}`] : none
+  return id !== undefined && (value === 'like' || value === 'dislike') ? [`${value} ${unpadded(id)}`] : none
 }
 
 /** Whatever the order of the parameters: another order is no other listing. */

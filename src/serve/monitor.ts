@@ -38,6 +38,6 @@ export const openMonitor = async ({ config, store, ...options }: OpenMonitorOpti
 /** Nothing is ever decided about this machine, about proxies that all others come through, or about whom the operator trusts. */
 const policyOf = ({ monitor, server }: Config): MonitorPolicy => {
   const cidrs = ['127.0.0.0/8', '::1/128', ...server.trustedProxies, ...monitor.allow].map(parseCidr)
-  const isExempt = createAddressSet(cidrs.filter((cidr) => cidr !== undefined))
-  return { mode: monitor.mode, rules: monitor.rules, isExempt }
+  const exempt = cidrs.filter((cidr) => cidr !== undefined)
+  return { mode: monitor.mode, rules: monitor.rules, isExempt: createAddressSet(exempt), exempt }
 }

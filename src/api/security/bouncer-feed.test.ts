@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
 import { createManualClock } from '../../../test/support/manual-clock.ts'
-import { type Cidr, inCidr } from '../../core/address.ts'
+import { type Cidr, inCidr, parseCidr } from '../../core/address.ts'
 import type { MonitorDecision } from '../../layers/index.ts'
 import { Decisions } from '../../layers/monitor/decisions.ts'
 import { BouncerFeed, type BouncerFeedOptions, type Delta } from './bouncer-feed.ts'
@@ -15,8 +15,10 @@ const hourMs = 3_600_000
 const createScene = (options: Partial<BouncerFeedOptions> = {}) => {
   const clock = createManualClock()
   const decisions = new Decisions(clock.epochMs)
-  let policy = { isExempt: (_target: string): boolean => false }
+  let policy: ReturnType<BouncerFeedOptions['policy']> = { isExempt: () => false }
   const exempt = (target: string): void => void (policy = { isExempt: (other) => other === target })
+  const allow = (...cidrs: readonly string[]): void =>
+    void (policy = { isExempt: () => false, exempt: cidrs.map(parseCidr).filter((cidr) => cidr !== undefined) })
   const feed = new BouncerFeed({ decisions, policy: () => policy, epochMs: clock.epochMs, ...options })
   const lift = (id: string): void => decisions.apply({ change: 'lifted', id, by: 'uadmin' })
   const decide = (id: string, target: string, more: Partial<MonitorDecision> = {}): void =>
@@ -45,13 +47,26 @@ const createScene = (options: Partial<BouncerFeedOptions> = {}) => {
     feed.told(bouncer, delta.place)
     return [delta.added.map(({ value }) => value), delta.removed.map(({ value }) => value)]
   }
-  return { clock, feed, decisions, exempt, decide, lift, poll }
+  return { clock, feed, decisions, exempt, allow, decide, lift, poll }
 }
 
 const holds = (outer: Cidr, inner: Cidr): boolean => outer.bits <= inner.bits && inCidr(inner.parts, outer)
 const values = (found: readonly { value: string }[]) => found.map(({ value }) => value).toSorted()
 
 describe('what a bouncer is told', () => {
+  test('attack: of a network with somebody in it who is never refused nothing, for a firewall knows no exception', () => {
+    const { allow, decide, poll } = createScene()
+    decide('1', '198.51.0.0/16')
+    decide('2', '2001:db8::/64')
+    decide('3', '203.0.113.7')
+    decide('4', '192.0.2.0/25')
+    assert.deepEqual(poll('key:a', true), [['198.51.0.0/16', '2001:db8::/64', '203.0.113.7', '192.0.2.0/25'], []])
+    allow('198.51.100.9/32', '2001:db8::9/128', '192.0.2.128/32', '127.0.0.0/8', '::1/128')
+    assert.deepEqual(poll(), [[], ['198.51.0.0/16', '2001:db8::/64']])
+    allow('192.0.2.0/32')
+    assert.deepEqual(poll(), [['198.51.0.0/16', '2001:db8::/64'], ['192.0.2.0/25']])
+  })
+
   test('all that is in force at its start, then only what changed: what was decided, lifted, or ran out', () => {
     const { clock, lift, decide, poll } = createScene()
     decide('1', '203.0.113.1')

@@ -24,7 +24,7 @@ export interface Delta {
 export interface BouncerFeedOptions {
   readonly decisions: Pick<Monitor['decisions'], 'all' | 'about' | 'follow' | 'size'>
   /** Another object after each reload. */
-  readonly policy: () => Pick<MonitorPolicy, 'isExempt'>
+  readonly policy: () => Pick<MonitorPolicy, 'isExempt' | 'exempt'>
   readonly epochMs: () => number
   /** Blocks that are over, kept for whoever has not heard; default 100,000. */
   readonly maxRemoved?: number
@@ -159,6 +159,12 @@ const sweep = (decisions: BouncerFeedOptions['decisions']): void => {
 const targetsOf = (decisions: readonly MonitorDecision[]): string[] =>
   decisions.filter(({ scope }) => scope === 'client' || scope === 'range').map(({ target }) => target)
 
+/** A firewall refuses the whole of a network; here those in it that are never refused go on. */
+const holdsExempt = (network: string, { exempt = [] }: Pick<MonitorPolicy, 'exempt'>): boolean => {
+  const cidr = exempt.length === 0 ? undefined : parseCidr(network)
+  return cidr !== undefined && exempt.some(({ parts, bits }) => bits >= cidr.bits && inCidr(parts, cidr))
+}
+
 /** The longest ban of an address or network. A bouncer takes one address off as a whole, so two bans of it must look like one. */
 const blockOf = (value: string, { decisions, policy, epochMs }: BouncerFeedOptions): Block | undefined => {
   // Targets are canonical already; what is no address, such as a client without one, is nobody a firewall could refuse.
@@ -173,6 +179,6 @@ const blockOf = (value: string, { decisions, policy, epochMs }: BouncerFeedOptio
     if (decision.type !== 'ban' || decision.observed || decision.expiresAt <= nowMs) continue
     if (longest === undefined || decision.expiresAt > longest.expiresAt) longest = decision
   }
-  if (longest === undefined || policy().isExempt(value)) return undefined
+  if (longest === undefined || policy().isExempt(value) || (isNetwork && holdsExempt(value, policy()))) return undefined
   return { value, scope: isNetwork ? 'Range' : 'Ip', id: longest.id, rule: longest.rule, expiresAt: longest.expiresAt }
 }

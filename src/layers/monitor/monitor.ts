@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
+import type { Cidr } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observe, SecurityEvent } from '../../core/events.ts'
 import { Baseline } from './baseline.ts'
@@ -21,6 +22,8 @@ export interface MonitorPolicy {
   readonly rules: Readonly<Record<string, RuleMode>>
   /** Addresses that nothing is ever decided about or enforced on: this machine, trusted proxies, the allow list. A prefix or a CIDR too. */
   readonly isExempt: (addressOrPrefix: string) => boolean
+  /** The networks of these addresses, for who must not refuse a wider one that has some of them in it. */
+  readonly exempt?: readonly Cidr[]
 }
 
 export interface MonitorOptions {

@@ -72,11 +72,11 @@ export class Decisions {
     return [...this.#byId.values()].filter(({ expiresAt }) => expiresAt > now).map((decision) => this.#whole(decision))
   }
 
-  /** What holds for a client: the strongest that is enforced. Without its evidence, as whoever enforces needs none. */
-  ofClient({ prefix, address }: Client): Decision | undefined {
+  /** What holds for a client: the strongest that is enforced, of one type or of all. Without its evidence, as whoever enforces needs none. */
+  ofClient({ prefix, address }: Client, only?: DecisionType): Decision | undefined {
     const own = this.#byTarget.client.get(prefix)
-    const found = own === undefined ? undefined : this.#strongest(own)
-    return this.#byTarget.range.size === 0 ? found : this.#strongestRange(address, found)
+    const found = own === undefined ? undefined : this.#strongest(own, undefined, only)
+    return this.#byTarget.range.size === 0 ? found : this.#strongestRange(address, found, only)
   }
 
   ofPrincipal({ credential }: Principal): Decision | undefined {
@@ -98,24 +98,25 @@ export class Decisions {
     this.#followers.push(changed)
   }
 
-  #strongest(decisions: readonly Decision[], than?: Decision): Decision | undefined {
+  #strongest(decisions: readonly Decision[], than?: Decision, only?: DecisionType): Decision | undefined {
     if (decisions.length === 0) return than
     const now = this.#epochMs()
     let found = than
     for (const decision of decisions) {
-      if (decision.expiresAt <= now || this.#refusesNobody(decision)) continue
+      if (decision.expiresAt <= now || this.#refusesNobody(decision) || (only !== undefined && decision.type !== only)) continue
       if (found === undefined || strength[decision.type] > strength[found.type]) found = decision
     }
     return found
   }
 
-  #strongestRange(address: string, own: Decision | undefined): Decision | undefined {
+  #strongestRange(address: string, own: Decision | undefined, only: DecisionType | undefined): Decision | undefined {
     readAddress(address, this.#address)
     const { words, size } = this.#address
     if (size === 0) return own
     const ranges = this.#ranges[size]
     let found = own
-    for (let node = ranges.first(words); node !== undefined; node = ranges.next(node, words)) found = this.#strongest(node.values, found)
+    for (let node = ranges.first(words); node !== undefined; node = ranges.next(node, words))
+      found = this.#strongest(node.values, found, only)
     return found
   }
 

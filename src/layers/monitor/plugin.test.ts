@@ -137,6 +137,18 @@ test('require_login: nobody is served without credentials, but for the way to so
   assert.equal(await ask('203.0.113.7', { 'x-subject': 'u1' }), 200)
 })
 
+test('attack: who is slowed down besides is not let in without the login that is asked of everybody there', async () => {
+  const login = decisionOf({ id: 'login', type: 'require_login', scope: 'range', target: '203.0.113.0/24' })
+  const { ask, events } = await start([decisionOf({ type: 'tighten' }), login])
+  assert.equal(await ask('203.0.113.7'), refused)
+  assert.deepEqual(
+    events.map((event) => event.event === 'decision_enforced' && event.decision),
+    ['login'],
+  )
+  assert.equal(await ask('203.0.113.7', {}, '/login'), 200)
+  assert.equal(await ask('203.0.113.7', { 'x-subject': 'u1' }), 200)
+})
+
 test('tighten: refused where none of the few requests is left; a store that is gone refuses by itself what it must', async () => {
   const decision = decisionOf({ type: 'tighten' })
   const steps = [true, false]

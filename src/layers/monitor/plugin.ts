@@ -71,8 +71,10 @@ export const principalDecisions: FastifyPluginCallback<PrincipalDecisionOptions>
     const check: onRequestHookHandler = (request, _reply, next) => {
       const { principal, clientDecision } = request as FastifyRequest & { readonly principal: Principal | null }
       if (principal === null) {
-        const refused = clientDecision?.type === 'require_login' && !isLogin(request)
-        next(refused ? refusal(request, clientDecision, options) : undefined)
+        // Whoever is slowed down as well must log in all the same.
+        const held = clientDecision?.type === 'tighten' ? decisions.ofClient(request.client, 'require_login') : clientDecision
+        const refused = held?.type === 'require_login' && !isLogin(request)
+        next(refused ? refusal(request, held, options) : undefined)
         return
       }
       const decision = decisions.ofPrincipal(principal)

@@ -11,7 +11,7 @@ const who = { id: '203.0.113.7' }
 const clock = { monotonicMs: () => 1000 }
 
 const open = (store: OpenLimiterStore = createMemoryStore({ clock, maxTrackedClients: 100 })) => {
-  const metrics = openMetrics({ droppedLines: 5 })
+  const metrics = openMetrics({ droppedLines: 5, isFailing: true })
   return { metrics, store: measureStore(store, metrics), read: async () => parseMetrics(await metrics.text()) }
 }
 
@@ -73,6 +73,7 @@ test('what only others know is not there before they are, and then as they say',
   for (const name of ['filmgate_limiter_tracked_clients', 'filmgate_decisions_active', 'filmgate_monitor_tracked'])
     assert.equal(before.value(name), undefined, name)
   assert.equal(before.value('filmgate_log_dropped_lines_total'), 5)
+  assert.equal(before.value('filmgate_log_failing'), 1)
   void store.consume(who, [quota('a', 1), quota('b', 1)], 1)
   metrics.watch({
     config: { limits: { maxTrackedClients: 100 } },

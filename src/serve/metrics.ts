@@ -8,6 +8,7 @@ import {
   type LimiterStore,
   type Metrics,
   type Monitor,
+  type OpenLogSink,
   type Quota,
   type RouteEntry,
 } from '../layers/index.ts'
@@ -26,7 +27,7 @@ export interface ServedMetrics extends Metrics {
 }
 
 /** The metrics of this server, which read what only others know when they are scraped. */
-export const openMetrics = (sink: { readonly droppedLines: number }): ServedMetrics => {
+export const openMetrics = (sink: Pick<OpenLogSink, 'droppedLines' | 'isFailing'>): ServedMetrics => {
   let watched: Watched | undefined
   const metrics = createMetrics({
     events: Object.keys(eventLevels) as SecurityEventName[],
@@ -35,6 +36,7 @@ export const openMetrics = (sink: { readonly droppedLines: number }): ServedMetr
       activeDecisions: () => watched?.monitor.decisions.all().filter(({ observed }) => !observed).length,
       monitorTracked: () => watched?.monitor.tracked,
       droppedLogLines: () => sink.droppedLines,
+      logFailing: () => Number(sink.isFailing),
     },
   })
   return {

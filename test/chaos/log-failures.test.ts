@@ -9,6 +9,7 @@ import { after, test } from 'node:test'
 import { exchange, requestBytes } from '../support/attack.ts'
 import { eventually } from '../support/deadline.ts'
 import { startServer, type StartOptions, type TestServer } from '../support/server.ts'
+import { scrape } from '../support/metrics-text.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'filmgate-log-'))
@@ -24,6 +25,12 @@ const warnings = async (server: TestServer): Promise<readonly string[]> => {
   const said = (await answer.json()) as { readonly warnings: readonly string[] }
   assert.equal(answer.status, 200, 'a log that fails takes no instance out of service')
   return said.warnings.filter((warning) => warning.startsWith('The log'))
+}
+
+/** What the metrics say: whether the log fails, and how many lines are lost. */
+const measured = async (server: TestServer): Promise<{ readonly failing: number | undefined; readonly lost: number }> => {
+  const text = await scrape(server)
+  return { failing: text.value('filmgate_log_failing'), lost: text.value('filmgate_log_dropped_lines_total') ?? 0 }
 }
 
 const perConnection = 50
@@ -100,11 +107,15 @@ test('[ASVS 16.5.2] nobody reads the log: the API goes on in bounded memory, /re
   t.diagnostic(`${Math.round(grown / 1e6)} MB more memory`)
   assert.ok(grown < 150e6, `${grown} bytes more`)
   assert.equal((await warnings(server)).length, 1)
+  const during = await measured(server)
+  assert.ok(during.failing === 1 && during.lost > 0, JSON.stringify(during))
   assert.equal((await fetch(`${server.url}/v1/films/1`)).status, 200)
 
   reader.start()
   await eventually(20_000, 'the log tells what it lost', () => reader.text().includes('log lines were dropped'))
   await eventually(5000, 'the warning goes', async () => (await warnings(server)).length === 0)
+  const afterwards = await measured(server)
+  assert.equal(afterwards.failing, 0)
   const last = await fetch(`${server.url}/v1/films/2`)
   assert.equal(await server.kill('SIGTERM'), 0)
   await eventually(5000, 'the last line is read', () => reader.text().includes('sys_shutdown') && reader.text().endsWith('\n'))
@@ -113,6 +124,7 @@ test('[ASVS 16.5.2] nobody reads the log: the API goes on in bounded memory, /re
   const log = readLog(reader.text())
   t.diagnostic(`${ids.length} requests, ${log.ids.length} lines, ${log.lost} told to be lost`)
   assert.ok(log.lost > 0)
+  assert.equal(log.lost, afterwards.lost, 'the metric says as much as the log')
   assert.equal(log.ids.at(-1), last.headers.get('x-request-id'), 'what came afterwards is there')
   assert.equal(new Set(log.ids).size, log.ids.length, 'no line is there twice')
   const there = new Set(log.ids)
@@ -157,6 +169,7 @@ test('[ASVS 16.5.2] the disk of the log is full: the API goes on, and once there
   disk.fill()
   ids.push(...(await sendMany(server, 1600)))
   await eventually(5000, 'the warning is there', async () => (await warnings(server)).length === 1)
+  assert.deepEqual(await measured(server), { failing: 1, lost: 0 }, 'they wait')
   // Votes are on another disk, and go on.
   assert.equal((await fetch(`${server.url}/?like=1`)).status, 200)
   disk.free()

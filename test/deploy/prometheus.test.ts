@@ -98,7 +98,7 @@ test('what a flood can make at most, every route by every method and status, is 
   using folder = temporaryFolder()
   const config = loadConfig({ env: { FILMGATE_DATA_DIR: folder.path }, cwd: folder.path, checkLimits: () => undefined })
   const { routes } = await describeApp(config)
-  const metrics = openMetrics({ droppedLines: 0 })
+  const metrics = openMetrics({ droppedLines: 0, isFailing: false })
   metrics.serves(routes)
   const statuses = [...new Set(Object.values(problemKinds).map(({ status }) => status)), 200, 201, 204, 304, 308, null]
   for (const route of [...new Set(routes.map(({ url }) => url)), null])

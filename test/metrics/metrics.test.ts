@@ -30,6 +30,7 @@ const promised: Readonly<Record<string, readonly [type: string, labels: readonly
   filmgate_config_last_reload_success: ['gauge', []],
   filmgate_monitor_tracked: ['gauge', []],
   filmgate_log_dropped_lines_total: ['counter', []],
+  filmgate_log_failing: ['gauge', []],
 }
 
 const samplesOf = ({ samples }: MetricsText, family: string) =>

@@ -57,7 +57,7 @@ export const openAccessApp = async (given?: Database) => {
   const shared = { config, clock, observe: log.event, database, masterKey, trail, limiterStore }
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
   const { monitor } = await openMonitor({ ...shared, store: createMemoryDecisions() })
-  const metrics = openMetrics({ droppedLines: 0 })
+  const metrics = openMetrics({ droppedLines: 0, isFailing: false })
   const app = await buildApp({
     ...shared,
     certificates: undefined,

@@ -12,7 +12,7 @@ import { createMetrics, type Metrics } from './metrics.ts'
 import type { CountedRequest } from './requests.ts'
 
 const none = () => undefined
-const readings = { trackedClients: none, activeDecisions: none, monitorTracked: none, droppedLogLines: none }
+const readings = { trackedClients: none, activeDecisions: none, monitorTracked: none, droppedLogLines: none, logFailing: none }
 const create = (): Metrics => createMetrics({ events: ['sys_startup', 'sys_config_reload', 'malicious_cors'], readings })
 const record: CountedRequest = { method: 'GET', route: '/', status: 200, durationMs: 1, verdict: 'ok' }
 const read = async (metrics: Metrics) => parseMetrics(await metrics.text())
@@ -98,7 +98,7 @@ test('what watches the event loop and the collector keeps no program alive', asy
   const program = `
     const { createMetrics } = await import(${JSON.stringify(join(import.meta.dirname, 'metrics.ts'))})
     const none = () => undefined
-    const metrics = createMetrics({ events: [], readings: { trackedClients: none, activeDecisions: none, monitorTracked: none, droppedLogLines: none } })
+    const metrics = createMetrics({ events: [], readings: { trackedClients: none, activeDecisions: none, monitorTracked: none, droppedLogLines: none, logFailing: none } })
     process.stdout.write(String((await metrics.text()).includes('nodejs_eventloop_lag_p99_seconds')))`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], { timeout: 60_000 })
   assert.equal(stdout, 'true')

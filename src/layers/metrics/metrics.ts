@@ -13,6 +13,8 @@ export interface Readings {
   readonly activeDecisions: () => number | undefined
   readonly monitorTracked: () => number | undefined
   readonly droppedLogLines: () => number | undefined
+  /** 1 while the log cannot be written. */
+  readonly logFailing: () => number | undefined
 }
 
 export interface MetricsOptions {
@@ -186,5 +188,9 @@ const readFamilies = (readings: Readings): Family[] => [
   createReading(
     { name: 'filmgate_log_dropped_lines_total', help: 'Log lines that nobody took in time, and that are lost.', type: 'counter' },
     readings.droppedLogLines,
+  ),
+  createReading(
+    { name: 'filmgate_log_failing', help: '1 while the log cannot be written: its reader or its disk takes nothing.', type: 'gauge' },
+    readings.logFailing,
   ),
 ]

@@ -65,6 +65,20 @@ describe('what leaves its usual level is told', () => {
     assert.ok(one !== undefined && one.value > 150 && one.usual > 15 && one.usual < 25)
   })
 
+  test('a flood that is refused: it comes all the same', () => {
+    const told = run([...usual(10 * minute), ...usual(3 * minute, { perSecond: 200, refused: 90 })])
+    assert.deepEqual(
+      told.map(({ reason }) => reason),
+      ['traffic'],
+    )
+  })
+
+  test('a service that hardly anybody asks has sixty requests a second', () => {
+    const [one, ...more] = run([...usual(10 * minute, { perSecond: 2 }), ...usual(3 * minute, { perSecond: 60 })])
+    assert.deepEqual([one?.reason, more.length], ['traffic', 0])
+    assert.ok(one !== undefined && one.value > 50 && one.usual < 3)
+  })
+
   test('slow answers among a flood of refusals, which are fast', () => {
     const told = run([...usual(10 * minute), ...usual(3 * minute, { slowMs: 400, refused: 60 })])
     assert.deepEqual(

@@ -80,7 +80,7 @@ describe('a client that is banned', () => {
   })
 
   test('goes on when the time is over, without anybody', async () => {
-    await decide(server, operator, { target: '203.0.113.10', expires_at: inMs(1500) })
+    await decide(server, operator, { target: '203.0.113.10', expires_at: inMs(3000) })
     const first = await as(server, '203.0.113.10')
     assertBanned(first)
     const waitMs = Number(first.field('retry-after')) * 1000

@@ -10,6 +10,7 @@ import { claimAdmin, send } from '../support/accounts.ts'
 import { ask } from '../support/attack.ts'
 import { temporaryFolder } from '../support/command.ts'
 import { eventually, within } from '../support/deadline.ts'
+import { assertSecretsKept } from '../support/log-secrecy.ts'
 import { type Receiver, startReceiver } from '../support/receiver.ts'
 import { raisedLimits } from '../support/server.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
@@ -44,7 +45,12 @@ const startLogged = async (folder: string): Promise<LoggedServer> => {
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text))
   const port = (): number => Number(/listens on http:\/\/\S+?:(\d+) /.exec(said)?.[1] ?? 0)
   await eventually(30_000, 'the server listens', () => port() !== 0)
-  return { port: port(), dataDir, logFile, [Symbol.asyncDispose]: () => end(child) }
+  return {
+    port: port(),
+    dataDir,
+    logFile,
+    [Symbol.asyncDispose]: () => end(child).then(() => assertSecretsKept(readFileSync(logFile, 'utf8'))),
+  }
 }
 
 const end = async (child: ChildProcess): Promise<void> => {

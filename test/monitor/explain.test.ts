@@ -100,6 +100,26 @@ describe('what a rule decided', () => {
   })
 })
 
+test('a rule never decides about this machine, a trusted proxy or the allow list, whatever they do', async () => {
+  const env = {
+    ...behindProxy,
+    FILMGATE_SERVER_TRUSTED_PROXIES: '127.0.0.1/32,198.51.100.0/24',
+    FILMGATE_MONITOR_ALLOW: '203.0.113.80/32,2001:db8:80::/64',
+  }
+  await using careful = await startServer({ toml: raisedLimits, env })
+  for (const client of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.9', '198.51.100.9', '203.0.113.80', '2001:db8:80::7']) {
+    const answers = await probe(careful, client)
+    assert.ok(
+      answers.every(({ status }) => status === 404),
+      client,
+    )
+  }
+  const told = () => careful.log().filter(({ event }) => event === 'decision_created')
+  assertBanned((await probe(careful, '203.0.113.81')).at(-1) as Answer)
+  await careful.logged(({ event }) => event === 'decision_created')
+  assert.deepEqual([...new Set(told().map(({ target }) => target))], ['203.0.113.81'])
+})
+
 test('in observe mode the same is told and explained, and nobody is refused', async () => {
   await using observing = await startServer({ toml: raisedLimits, env: { ...behindProxy, FILMGATE_MONITOR_MODE: 'observe' } })
   const answers = await probe(observing, '203.0.113.72')

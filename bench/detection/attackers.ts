@@ -121,7 +121,7 @@ const reuse = attack('a stolen refresh token, used again', ['token-reuse'], asyn
 
 const enumeration = attack(
   "ids: other people's keys, by a viewer with a key",
-  ['id-enumeration'],
+  ['id-enumeration-with-key'],
   async (field) => {
     const { key } = await keyHolder(field, 'viewer', ['votes:write'])
     const visitor = field.visitor(addressOf(9)).as(key)

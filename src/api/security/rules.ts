@@ -14,6 +14,7 @@ const done = ['ok', 'aborted']
 
 /** What belongs to one account, whoever asks for it. */
 const ownedRoutes = ['/v1/keys/:id', '/v1/auth/sessions/:id', '/v1/me/passkeys/:id']
+const notTheirs = { authenticated: true, hasId: true, routes: [...ownedRoutes, '/v1/users/:id'], statuses: [403, 404] } as const
 
 /** The rules that know the routes of this API, beside those that the monitor brings for any. */
 export const filmgateRules: readonly Rule[] = [
@@ -22,9 +23,23 @@ export const filmgateRules: readonly Rule[] = [
     summary: 'Somebody who is logged in tries ids that are not theirs',
     groupBy: ['principal'],
     bucket: { capacity: 10, leakPerSecond: oneIn(60) },
-    when: [{ request: { authenticated: true, hasId: true, routes: [...ownedRoutes, '/v1/users/:id'], statuses: [403, 404] } }],
+    when: [{ request: { ...notTheirs, withKey: false } }],
     distinct: 'id',
     decision: { type: 'ban', scope: 'principal', durationMs: hour, maxDurationMs: week },
+    tells: 'malicious_direct_reference',
+    confidence: 'high',
+    spoofable: false,
+    references: [api1, 'MITRE ATT&CK T1087', 'ASVS 5.0 8.2.2'],
+  },
+  {
+    name: 'id-enumeration-with-key',
+    summary: 'One client tries ids, with a key, that are not of whose key it is',
+    groupBy: ['client', 'principal'],
+    bucket: { capacity: 10, leakPerSecond: oneIn(60) },
+    when: [{ request: { ...notTheirs, withKey: true } }],
+    distinct: 'id',
+    // Never the key: whoever has an app that it is built into could have it refused to everybody else.
+    decision: { type: 'tighten', scope: 'client', durationMs: hour, maxDurationMs: week },
     tells: 'malicious_direct_reference',
     confidence: 'high',
     spoofable: false,

@@ -192,7 +192,7 @@ const watchesOf = (candidates: readonly Watch<RequestParts>[], kind: number): Re
     (parts.statuses?.some((status) => status >= 400 === has(failed)) ?? true) &&
     (parts.parameters === undefined || has(hasQuery)) &&
     (parts.authenticated ?? has(known)) === has(known) &&
-    (parts.withKey === undefined || has(withKey)) &&
+    (parts.withKey ?? has(withKey)) === has(withKey) &&
     (parts.foreign ?? has(foreign)) === has(foreign)
   const watches = candidates
     .map(({ rule, pours, completes }) => ({ rule, pours: pours.filter(couldFit), completes: completes.filter(couldFit) }))

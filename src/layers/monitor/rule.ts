@@ -61,8 +61,8 @@ export interface RequestCondition {
     readonly statuses?: readonly number[]
     readonly verdicts?: readonly string[]
     readonly authenticated?: boolean
-    /** Who acts does so with an API key. */
-    readonly withKey?: true
+    /** Whether who acts does so with an API key. */
+    readonly withKey?: boolean
     /** Whether a browser says that a page of another site made it send this: its visitor may know nothing of it. */
     readonly foreign?: boolean
     /** One of them; what the request looks like is found out only for rules that ask. */

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { openSweep } from '../../src/api/accounts/sweep.ts'
 import { createAuditTrail } from '../../src/api/audit/trail.ts'
 import { createDecisionRepository, type DecisionRepository, type DecisionPlace } from '../../src/api/security/decision-repository.ts'
+import { createDecisionReads } from '../../src/api/security/decision-reads.ts'
 import type { Database } from '../../src/db/open.ts'
 import type { Outcome, Unit } from '../../src/db/unit.ts'
 import { databases } from '../support/databases.ts'
@@ -65,6 +66,22 @@ for (const kind of databases) {
       )
       assert.deepEqual(await repository.find(lifted.id), { ...lifted, liftedAt: now, liftedBy: 'uadmin' })
       assert.equal(await repository.find('unknown'), undefined)
+    })
+
+    test('attack: more short bans than a start reads push out no ban that lasts longer', async () => {
+      await using opened = await kind.open()
+      const now = Date.now()
+      const repository = repositoryOf(opened.database, () => now)
+      const long = testDecision({ createdAt: now - 5 * day, expiresAt: now + 2 * day })
+      const short = Array.from({ length: 6 }, (_, i) => testDecision({ createdAt: now - i, expiresAt: now + minute + i }))
+      const over = Array.from({ length: 6 }, () => testDecision({ createdAt: now - 5 * minute, expiresAt: now - 1 }))
+      await repository.keep([long, ...over, ...short].map((decision) => ({ change: 'decided', decision })))
+      const read = async (most: number) => new Set(idsOf(await createDecisionReads(opened.database.reader, () => now, most).load()))
+      assert.deepEqual(await read(3), new Set(idsOf([long, short[5]!, short[4]!])))
+      const eight = await read(8)
+      assert.ok(idsOf([long, ...short]).every((id) => eight.has(id)))
+      assert.equal(eight.size, 8)
+      assert.equal((await read(100)).size, 13)
     })
 
     test('what is over can be lifted by nobody, and what a database cannot hold keeps nothing else from it', async () => {

@@ -29,7 +29,7 @@ const columns = [
 
 export type DecisionReads = Pick<DecisionRepository, 'load' | 'newer' | 'newest' | 'find' | 'list'>
 
-export const createDecisionReads = (db: Kysely<Tables>, epochMs: () => number): DecisionReads => ({
+export const createDecisionReads = (db: Kysely<Tables>, epochMs: () => number, loaded = mostLoaded): DecisionReads => ({
   load: async () => {
     const now = epochMs()
     const rows = await db
@@ -37,11 +37,12 @@ export const createDecisionReads = (db: Kysely<Tables>, epochMs: () => number): 
       .select(columns)
       .where('lifted_at', 'is', null)
       .where((e) => e.or([e('expires_at', '>', now), e.and([e('created_at', '>', now - repeatMs), e('observed', '=', 0)])]))
-      .orderBy('created_at', 'desc')
+      // Of too many what ends first is left out, as in memory: else short ones that anybody can bring about would push out long ones.
+      .orderBy('expires_at', 'desc')
       .orderBy('id', 'desc')
-      .limit(mostLoaded)
+      .limit(loaded)
       .execute()
-    return rows.toReversed().map((row) => toDecision({ ...row, evidence: null }))
+    return rows.toSorted((a, b) => a.created_at - b.created_at).map((row) => toDecision({ ...row, evidence: null }))
   },
   newer: async (seq, most) => {
     const rows = await db

@@ -38,8 +38,8 @@ export interface NewerDecisions {
 
 export interface DecisionRepository {
   /**
-   * All in force, and what was enforced within a week and not lifted: oldest first, the newest 100,000. Without their evidence, which would be
-   * most of the memory that they take: `find` has it.
+   * All in force, and what was enforced within a week and not lifted: oldest first, of more than 100,000 what lasts longest. Without their
+   * evidence, which would be most of the memory that they take: `find` has it.
    */
   load(): Promise<readonly Decision[]>
   /** Remembers in the audit trail what a person decided. Rejects with a `Problem` where it cannot be stored. */

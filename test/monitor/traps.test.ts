@@ -95,6 +95,19 @@ describe('honey routes', () => {
   })
 })
 
+test('attack: votes that claim to come from the page of an origin that is allowed count, and are counted by the monitor', async () => {
+  const origin = 'https://app.example'
+  await using own = await startServer({ toml: `${raisedLimits}[cors]\norigins = ["${origin}"]\n`, env: behindProxy })
+  const vote = (i: number, fields: Readonly<Record<string, string>>): Promise<Answer> =>
+    as(own, `198.51.100.${i}`, { target: '/?like=1', fields: { 'Sec-Fetch-Site': 'cross-site', ...fields } })
+  for (let i = 1; i <= 45; i++) assert.match((await vote(i, {})).body, /"recorded":false/, 'an image tag')
+  assert.match((await vote(99, { Origin: origin })).body, /"recorded":true/)
+  assert.ok(!own.log().some(({ event }) => event === 'decision_created'), 'no page of a stranger has a network asked to log in')
+  for (let i = 101; i <= 145; i++) await vote(i, { Origin: origin })
+  const told = await own.logged(({ event }) => event === 'decision_created')
+  assert.deepEqual([told['rule'], told['target']], ['vote-stuffing', '198.51.100.0/24'])
+})
+
 test('stuffing with names that nobody has is seen by what was tried, and the log holds no name', async () => {
   for (let i = 0; i < 12; i++) {
     const body = { username: `hunter2-of-somebody-${i}`, password: 'not what it is' }

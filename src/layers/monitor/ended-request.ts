@@ -22,7 +22,7 @@ export const endedRequest = (record: RequestRecord, request: FastifyRequest): En
   client: request.client,
   // Undefined where no layer asks who acts.
   principal: (request as { readonly principal?: Principal | null }).principal ?? null,
-  isForeign: isForeign(request.raw.headers['sec-fetch-site']),
+  isForeign: isForeign(request.raw.headers['sec-fetch-site']) && !isOfNamedOrigin(request),
   target: request.originalUrl,
   params: request.params as Readonly<Record<string, string>>,
   body: request.body,
@@ -50,3 +50,6 @@ const noParams: EndedRequest['params'] = {}
 
 /** Whoever leaves the header out, or says otherwise, is taken at their word: no page can do either. */
 const isForeign = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site'
+
+/** A page that the operator named is trusted like one of our own; no page can say that it is of another origin, and whoever else does is counted. */
+const isOfNamedOrigin = (request: FastifyRequest): boolean => (request as { readonly isOfNamedOrigin?: boolean }).isOfNamedOrigin === true

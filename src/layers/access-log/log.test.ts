@@ -117,7 +117,9 @@ const getColorDepth = (): number => WriteStream.prototype.getColorDepth.call(nul
 
 /** A stream that says of itself what a terminal says. */
 const terminal = (isTTY: boolean) => {
-  return Object.assign(new PassThrough(), { isTTY, getColorDepth })
+  // Where the tests run there may be none.
+  const environment = () => ({ TERM: 'xterm-256color', ...('NO_COLOR' in process.env ? { NO_COLOR: '1' } : {}) })
+  return Object.assign(new PassThrough(), { isTTY, getColorDepth: () => getColorDepth(environment()) })
 }
 const pretty = (shown?: NodeJS.WritableStream): string =>
   logged({ level: 'info', format: 'pretty', terminal: shown }, (log) => {

@@ -113,13 +113,13 @@ test('a list that a client made long is cut', () => {
   assert.deepEqual(json(line)['pointers'], pointers.slice(0, 50))
 })
 
-const getColorDepth = (): number => WriteStream.prototype.getColorDepth.call(null, { TERM: 'xterm-256color', ...process.env })
+/** Of the environment only what a user says: where tests run there may be no terminal. */
+const getColorDepth = (): number =>
+  WriteStream.prototype.getColorDepth.call(null, { TERM: 'xterm-256color', ...('NO_COLOR' in process.env ? { NO_COLOR: '1' } : {}) })
 
 /** A stream that says of itself what a terminal says. */
 const terminal = (isTTY: boolean) => {
-  // Where the tests run there may be none.
-  const environment = () => ({ TERM: 'xterm-256color', ...('NO_COLOR' in process.env ? { NO_COLOR: '1' } : {}) })
-  return Object.assign(new PassThrough(), { isTTY, getColorDepth: () => getColorDepth(environment()) })
+  return Object.assign(new PassThrough(), { isTTY, getColorDepth })
 }
 const pretty = (shown?: NodeJS.WritableStream): string =>
   logged({ level: 'info', format: 'pretty', terminal: shown }, (log) => {

@@ -164,6 +164,21 @@ describeUnless(servicesMissing('fail2ban'), "Debian's fail2ban", () => {
     assert.ok(receiver.received.every(({ body }) => !body.includes('198.51.100.1')))
   })
 
+  test('attack: nothing that any page can make the browser of its visitors send is one', async () => {
+    using folder = temporaryFolder()
+    const file = join(folder.path, 'lines.log')
+    const { time, level, msg, request_id } = JSON.parse(forged('malicious_extraneous')) as Record<string, unknown>
+    const lineOf = (reason: string): string =>
+      `${JSON.stringify({ time, level, msg, event: 'malicious_extraneous', request_id, client: '198.51.100.1', reason })}\n`
+    writeFileSync(
+      file,
+      ['bad_request', 'uri_too_long', 'method_not_allowed', 'payload_too_large', 'http2_reset_flood'].map(lineOf).join(''),
+    )
+    assert.deepEqual(await found('attacks', file), [])
+    writeFileSync(file, lineOf('http2_protocol_error'))
+    assert.deepEqual(await found('attacks', file), ['198.51.100.1'])
+  })
+
   test('a decision that is only observed, one that only slows down, one about an account: none is a ban', async () => {
     using folder = temporaryFolder()
     const file = join(folder.path, 'lines.log')

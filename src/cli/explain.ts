@@ -10,9 +10,10 @@ export const explain: Command = {
   name: 'explain',
   operands: ['REQUEST|DECISION|WHO'],
   summary: 'Prints why somebody was refused: which rule, which events, until when',
-  details: `REQUEST is the request_id that is in every refusal, DECISION an id as filmgate decisions prints it, WHO an
-address, a CIDR, key: or session: and an id, a subject, or @ and a username. It asks the running server of
-this configuration, which remembers the last of what it refused; the log has everything.`,
+  details: `REQUEST is the request_id that is in every refusal and in evidence, DECISION an id as filmgate
+decisions prints it, WHO an address, a CIDR, key: or session: and an id, a subject, or @ and a username. It
+asks the running server of this configuration, which remembers the last of what it refused; the log has
+everything.`,
   options: urlOption,
   example: 'filmgate explain 203.0.113.7',
   run: async (call) => {

@@ -86,6 +86,19 @@ describe('what a rule decided', () => {
     assert.deepEqual([last?.id, last?.rule, last?.lifted_at === null], [first?.id, first?.rule, false])
   })
 
+  test('names what a request led to that itself went well: one of forty-one votes of a network', async () => {
+    const voters = Array.from({ length: 41 }, (_, i) => `192.0.2.${i + 1}`)
+    const votes: Answer[] = []
+    for (const client of voters) votes.push(await as(server, client, { target: '/?like=7' }))
+    assert.ok(votes.every(({ status }) => status === 200))
+    const created = await server.logged(({ rule }) => rule === 'vote-stuffing')
+    assert.equal(created['target'], '192.0.2.0/24')
+    const explained = await get(`explain/${votes[35]?.field('x-request-id') ?? ''}`)
+    assertDescribed(document, 'GET /v1/security/explain/:about', explained)
+    const { kind, decisions } = explained.json() as { kind: string; decisions: readonly Decided[] }
+    assert.deepEqual([kind, decisions.map(({ id, rule }) => [id, rule])], ['request', [[created['decision'], 'vote-stuffing']]])
+  })
+
   test('and one of the requests that led to it names it, too, by what it filled', async () => {
     const client = '203.0.113.71'
     await probe(server, client)

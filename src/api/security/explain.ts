@@ -42,7 +42,7 @@ export const explain = async (text: string, options: ExplainOptions): Promise<Ex
 
 const nothingKnown = new Problem('not_found', {
   detail:
-    'Nothing is known of that here: it is no address, credential or account, no decision that is kept, and no request that was refused and is still remembered by this instance. The log has every request by its id.',
+    'Nothing is known of that here: it is no address, credential or account, no decision that is kept, and no request that was refused, or led to a decision, and is still remembered by this instance. The log has every request by its id.',
 })
 
 const aboutAddress = (text: string, { monitor: { decisions, journal } }: ExplainOptions): Facts | undefined => {
@@ -87,22 +87,23 @@ const aboutDecision = async (text: string, { monitor, decisions }: ExplainOption
   return { about: text, kind: 'decision', decisions: [decision], who: [target], events, address }
 }
 
-/** What refused it, and whatever else is in force about who sent it: the next request meets that. */
+/** What refused it, what it led to, and whatever else is in force about who sent it: the next request meets that. */
 const aboutRequest = async (text: string, { monitor, decisions: stored }: ExplainOptions): Promise<Facts | undefined> => {
   const { decisions, journal } = monitor
   const events = journal.ofRequest(text).toReversed()
-  const [first] = events
-  if (first === undefined) return undefined
-  const client = first.client ?? undefined
+  // One that went well is in no journal: a rule may have counted it all the same, as a vote for example.
+  const ledTo = decisions.all().filter(({ evidence }) => evidence?.signals.some(({ requestId }) => requestId === text) === true)
+  const signal = ledTo[0]?.evidence?.signals.find(({ requestId }) => requestId === text)
+  if (events.length === 0 && signal === undefined) return undefined
+  const client = events[0]?.client ?? signal?.client ?? undefined
   const ids = new Set(events.flatMap(({ entry }) => ('decision' in entry ? entry.decision : [])))
-  const about = (client === undefined ? [] : decisions.about('client', client)).filter(({ id }) => !ids.has(id))
   // What refused it may be over, or lifted, by now.
-  const found = await Promise.all([...ids].map(async (id) => decisions.get(id) ?? (await stored.find(id))))
-  const named = found.filter((decision) => decision !== undefined)
+  const named = await Promise.all([...ids].map(async (id) => decisions.get(id) ?? (await stored.find(id))))
+  const others = [...ledTo, ...(client === undefined ? [] : decisions.about('client', client))].filter(({ id }) => !ids.has(id))
   return {
     about: text,
     kind: 'request',
-    decisions: [...named, ...about],
+    decisions: [...named.filter((decision) => decision !== undefined), ...new Map(others.map((one) => [one.id, one])).values()],
     who: client === undefined ? [] : [client],
     events,
     address: client,

@@ -159,3 +159,13 @@ test('evidence is told with a decision, of the newest ten thousand', () => {
   assert.deepEqual(decisions.about('client', 'c10000')[0]?.evidence, evidence)
   assert.equal(decisions.all().filter((one) => one.evidence !== null).length, 10_000)
 })
+
+test('a decision that comes back from the store without its evidence keeps it, and one that was lifted leaves none', () => {
+  const decisions = new Decisions(() => 0)
+  const made = decide(decisions, { evidence })
+  decisions.apply({ change: 'decided', decision: { ...made, evidence: null } })
+  assert.deepEqual([decisions.size, decisions.get(made.id)?.evidence], [1, evidence])
+  decisions.apply({ change: 'lifted', id: made.id, by: 'uadmin' })
+  decisions.apply({ change: 'decided', decision: { ...made, evidence: null } })
+  assert.equal(decisions.get(made.id)?.evidence, null)
+})

@@ -134,9 +134,11 @@ export class Decisions {
   }
 
   #add(whole: Decision): void {
-    this.#remove(whole.id)
-    const { id, scope, target, evidence } = whole
-    const decision = evidence === null ? whole : { ...whole, evidence: null }
+    const { id, scope, target } = whole
+    // What comes back from the store comes without.
+    const evidence = whole.evidence ?? this.#evidence.get(id) ?? null
+    this.#remove(id)
+    const decision = whole.evidence === null ? whole : { ...whole, evidence: null }
     if (evidence !== null) this.#evidence.put(id, evidence)
     this.#byId.set(id, decision)
     this.#byTarget[scope].set(target, [...(this.#byTarget[scope].get(target) ?? none), decision])

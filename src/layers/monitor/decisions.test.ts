@@ -162,10 +162,10 @@ test('evidence is told with a decision, of the newest ten thousand', () => {
 
 test('a decision that comes back from the store without its evidence keeps it, and one that was lifted leaves none', () => {
   const decisions = new Decisions(() => 0)
-  const made = decide(decisions, { evidence })
-  decisions.apply({ change: 'decided', decision: { ...made, evidence: null } })
-  assert.deepEqual([decisions.size, decisions.get(made.id)?.evidence], [1, evidence])
-  decisions.apply({ change: 'lifted', id: made.id, by: 'uadmin' })
-  decisions.apply({ change: 'decided', decision: { ...made, evidence: null } })
-  assert.equal(decisions.get(made.id)?.evidence, null)
+  const known = decide(decisions, { evidence })
+  decisions.apply({ change: 'decided', decision: { ...known, evidence: null } })
+  assert.deepEqual([decisions.size, decisions.get(known.id)?.evidence], [1, evidence])
+  decisions.apply({ change: 'lifted', id: known.id, by: 'uadmin' })
+  decisions.apply({ change: 'decided', decision: { ...known, evidence: null } })
+  assert.equal(decisions.get(known.id)?.evidence, null)
 })

@@ -126,8 +126,12 @@ export const openLoginScene = async (
   const clock = createManualClock(sceneStartMs)
   const app = await openLoginApp({ database: opened.database, clock, ...options })
   const dispose = async (): Promise<void> => {
-    await app[Symbol.asyncDispose]()
-    await opened[Symbol.asyncDispose]()
+    try {
+      await app[Symbol.asyncDispose]()
+    } finally {
+      // What the end of the app finds wrong must not leave a connection that keeps the process.
+      await opened[Symbol.asyncDispose]()
+    }
   }
   return { app, clock, opened, [Symbol.asyncDispose]: dispose }
 }

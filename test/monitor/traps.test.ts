@@ -86,6 +86,14 @@ describe('honey routes', () => {
     assert.equal((await as(server, '203.0.113.32', { target: '/' })).status, 200)
   })
 
+  test('nor does a link in a mail, which a browser opens as if its address had been typed', async () => {
+    const fields = { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate' }
+    for (const target of ['/.git/config', '/v1/internal/users']) {
+      assert.equal((await as(server, '203.0.113.34', { target, fields })).status, 404)
+      assert.equal((await as(server, '203.0.113.34', { target: '/' })).status, 200, target)
+    }
+  })
+
   test('nor by asking for more than there may be: images with endless addresses only slow down whoever looks at them', async () => {
     const fields = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
     for (let i = 0; i < 20; i++) await as(server, '203.0.113.33', { target: `/?${'x'.repeat(9000 + i)}`, fields })

@@ -22,7 +22,7 @@ export const endedRequest = (record: RequestRecord, request: FastifyRequest): En
   client: request.client,
   // Undefined where no layer asks who acts.
   principal: (request as { readonly principal?: Principal | null }).principal ?? null,
-  isForeign: isForeign(request.raw.headers['sec-fetch-site']) && !isOfNamedOrigin(request),
+  isForeign: isForeign(request.raw.headers['sec-fetch-site'], record.route) && !isOfNamedOrigin(request),
   target: request.originalUrl,
   params: request.params as Readonly<Record<string, string>>,
   body: request.body,
@@ -49,7 +49,9 @@ export const unparsedRequest = (record: RequestRecord, client: Client): EndedReq
 const noParams: EndedRequest['params'] = {}
 
 /** Whoever leaves the header out, or says otherwise, is taken at their word: no page can do either. */
-const isForeign = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site'
+const isForeign = (site: string | string[] | undefined, route: string | null): boolean =>
+  // Of a link in a mail or a chat a browser says `none`, as of an address that was typed: whoever follows one to where nothing is was led there.
+  site === 'cross-site' || site === 'same-site' || (site === 'none' && route === null)
 
 /** A page that the operator named is trusted like one of our own; no page can say that it is of another origin, and whoever else does is counted. */
 const isOfNamedOrigin = (request: FastifyRequest): boolean => (request as { readonly isOfNamedOrigin?: boolean }).isOfNamedOrigin === true

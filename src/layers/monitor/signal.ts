@@ -18,7 +18,10 @@ export interface EndedRequest {
   readonly userAgent: string | null
   readonly client: Client
   readonly principal: Principal | null
-  /** A browser says that a page of another site, which the operator did not name, made it send this (Fetch Metadata, Sec-Fetch-Site). */
+  /**
+   * A browser says that a page of another site, which the operator did not name, made it send this (Fetch Metadata, Sec-Fetch-Site), or that a
+   * link led it to where nothing is.
+   */
   readonly isForeign: boolean
   /** As it was sent, with everything that a client may have put there: looked at, never kept or told. */
   readonly target: string

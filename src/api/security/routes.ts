@@ -144,6 +144,7 @@ const listRules = (monitor: Monitor): RuleList => {
       summary: rule.summary,
       mode: monitor.modeOf(rule),
       group_by: [...rule.groupBy],
+      distinct: rule.distinct ?? null,
       bucket: { capacity: rule.bucket.capacity, leak_per_second: rule.bucket.leakPerSecond },
       decision: {
         type: rule.decision.type,
@@ -152,6 +153,7 @@ const listRules = (monitor: Monitor): RuleList => {
         max_seconds: rule.decision.maxDurationMs / 1000,
       },
       confidence: rule.confidence,
+      spoofable: rule.spoofable,
       references: [...rule.references],
       decided: decided.get(rule.name) ?? 0,
     })),

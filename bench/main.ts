@@ -1,10 +1,12 @@
 /** `npm run bench`: what Filmgate costs, measured against its peers in one run on one machine. */
 import { auth } from './auth.ts'
+import { detection } from './detection.ts'
 import { edge } from './edge.ts'
 import { importFilms } from './import.ts'
 import { limits } from './limits.ts'
 import { describeMachine, inspectMachine, type Machine } from './machine.ts'
 import { memory } from './memory.ts'
+import { monitor } from './monitor.ts'
 import { type Options, readOptions, type Subcommand } from './options.ts'
 import { stopAll, stopWithUs } from './processes.ts'
 import { type Outcome, render, save } from './report.ts'
@@ -21,6 +23,8 @@ const subcommands: Record<Subcommand, (machine: Machine, options: Options) => Pr
   limits,
   auth,
   edge,
+  monitor,
+  detection,
 }
 
 async function run(): Promise<void> {

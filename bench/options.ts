@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits | auth | edge] [options]
+const usage = `npm run bench -- [throughput | votes | memory | scale | import | limits | auth | edge | monitor | detection] [options]
   throughput  (default) GET / of Filmgate and its peers, interleaved rounds
   votes       durable votes per second, and what they do to the p99 of GET /
   memory      growth of the resident set: many requests of one client, and many clients
@@ -9,9 +9,11 @@ const usage = `npm run bench -- [throughput | votes | memory | scale | import | 
   limits      what limits cost and whether they hold: in memory, on Redis, under a flood
   auth        GET / with an access token and with an API key beside nobody's; what logins do to its p99
   edge        GET / over HTTPS beside plain HTTP, headers and CORS on bare Fastify, and 2,000 slow connections beside GET /
+  monitor     what the access log and the monitor take of bare Fastify, and what single looks of the monitor cost
+  detection   attacks by tools and by generators, good traffic, and what the monitor decides about them
 options
-  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5, auth 5, edge 5)
-  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5, auth 5, edge 5)
+  --rounds N       rounds (throughput 5, votes 3, scale 5, import 3, limits 5, auth 5, edge 5, monitor 5)
+  --seconds N      seconds of each measurement (throughput 5, votes 10, scale 5, limits 5, auth 5, edge 5, monitor 5)
   --peers a,b      throughput: only these (bare-fastify is always there: it is the 1):
                    fastify-plugins, express, hono, flask, filmgate, filmgate-postgres
   --database NAME  votes: sqlite (default) or postgres
@@ -20,7 +22,8 @@ options
   --requests N     memory: requests of the one client (1000000)
   --clients N      memory, limits: distinct clients, three requests each (1000000)
   --part a,b       limits: only these. a a decision, b requests/s beside bare Fastify, c many clients, d Redis counts exactly,
-                   e Redis beside memory, f a flood`
+                   e Redis beside memory, f a flood
+  --only TEXT      detection: only the scenarios with this in their name`
 
 const databases = ['sqlite', 'postgres'] as const
 export type Database = (typeof databases)[number]
@@ -28,7 +31,7 @@ export type Database = (typeof databases)[number]
 const limitsParts = ['a', 'b', 'c', 'd', 'e', 'f'] as const
 export type LimitsPart = (typeof limitsParts)[number]
 
-export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits' | 'auth' | 'edge'
+export type Subcommand = 'throughput' | 'votes' | 'memory' | 'scale' | 'import' | 'limits' | 'auth' | 'edge' | 'monitor' | 'detection'
 
 export interface Options {
   readonly subcommand: Subcommand
@@ -42,6 +45,7 @@ export interface Options {
   readonly clients: number
   readonly parts: readonly LimitsPart[]
   readonly areAllParts: boolean
+  readonly only: string | undefined
 }
 
 const defaults = {
@@ -53,6 +57,8 @@ const defaults = {
   limits: { rounds: 5, seconds: 5 },
   auth: { rounds: 5, seconds: 5 },
   edge: { rounds: 5, seconds: 5 },
+  monitor: { rounds: 5, seconds: 5 },
+  detection: { rounds: 1, seconds: 1 },
 }
 const paces: Record<Database, number> = { sqlite: 6000, postgres: 2000 }
 
@@ -95,6 +101,7 @@ export function readOptions(argv: readonly string[]): Options {
       requests: text,
       clients: text,
       part: text,
+      only: text,
     },
     allowPositionals: true,
   })
@@ -114,5 +121,6 @@ export function readOptions(argv: readonly string[]): Options {
     clients: count('clients', values.clients, 1_000_000, 5_000_000),
     parts,
     areAllParts: parts.length === limitsParts.length,
+    only: values.only,
   }
 }

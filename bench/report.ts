@@ -37,7 +37,8 @@ function line(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |`
 }
 
-function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Of Markdown, the first column to the left. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   return [line(headings), line(headings.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }
 

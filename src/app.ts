@@ -1,20 +1,16 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 
-import { accountRoutes, type AccountRoutesOptions } from './api/accounts/routes.ts'
-import { createAuditRepository } from './api/audit/repository.ts'
-import { auditRoutes } from './api/audit/routes.ts'
-import { filmRoutes, type FilmRoutesOptions } from './api/films/routes.ts'
-import { limitRoutes } from './api/limits/routes.ts'
+import type { AccountRoutesOptions } from './api/accounts/routes.ts'
+import type { FilmRoutesOptions } from './api/films/routes.ts'
 import { isOwnOrigin } from './api/own-origins.ts'
 import type { ApiDescription } from './api/site/document.ts'
-import type { Delivery } from './api/site/page-fields.ts'
-import { pageRoutes } from './api/site/page.ts'
-import { siteRoutes } from './api/site/routes.ts'
 import type { Config } from './config.ts'
 import { type Clock, systemTimers } from './core/clock.ts'
 import type { Observe } from './core/events.ts'
+import type { Client } from './core/request.ts'
 import * as layers from './layers/index.ts'
-import { type Certificates, createListener, type Listener, servedHosts } from './listener.ts'
+import { type Certificates, createListener, servedHosts } from './listener.ts'
+import { addRoutes, publicPermissions } from './routes.ts'
 
 /** What can change while the server runs: read at each request. */
 export interface Protections {
@@ -42,6 +38,13 @@ export interface AppOptions extends SharedOptions, Pick<FilmRoutesOptions, 'film
   readonly accounts: AccountRoutesOptions
   /** What is asked about credentials. */
   readonly credentials: Omit<layers.AuthenticationOptions, 'observe' | 'clock'>
+  readonly monitor: layers.Monitor
+  /** Called for every request as it begins. */
+  readonly begun: () => void
+  /** Takes the record of every request that has ended: log, metrics and monitor look at it. */
+  readonly ended: (record: layers.AccessRecord, request?: FastifyRequest, client?: Client) => void
+  /** Whether an account was used from there before. */
+  readonly isKnownPlace: (subject: string, client: Client) => Promise<boolean>
   /** Where a key of the configuration was set. */
   readonly originOf: (key: string) => string
   /** A forwarding header came from this machine though no proxy is trusted: then all clients look like one. */
@@ -59,16 +62,16 @@ export interface App {
 /** Requests that wait for their turn hold memory and a connection, whoever they are from. */
 const maxWaitingInAll = 1000
 
-/** What everybody may do, known or not. */
-const publicPermissions = new Set(['films:read', 'votes:write'] as const)
+/** What a `tighten` leaves of all limits. */
+const tightenedLimits = '10 per minute'
 
 /** The request path: the layers in the order in which a request meets them, then the routes. Nothing is discovered or loaded by itself. */
 export const buildApp = async (options: AppOptions): Promise<App> => {
-  const { config, limiterStore: store, log, observe, clock, protections } = options
+  const { config, limiterStore: store, observe, clock, protections } = options
   const { limits, cors } = protections
   const listener = createListener({
     ...options,
-    write: log.access,
+    write: options.ended,
     count: layers.createTotalCount(store, limits),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config),
@@ -79,8 +82,13 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   await server.register(layers.transport, listener.transport)
   await server.register(layers.clientAddress, { addresses: listener.addresses })
   await server.register(layers.accessLog, listener.accessLog)
+  await server.register(layers.begunRequests, { begun: options.begun })
+  await server.register(layers.tracing, { isTrusted: listener.accessLog.isTrusted, refusalOf: (request) => request.refusal?.code })
   // With those that say whose pages may read it.
   await server.register(layers.corsFields, { policies: cors })
+  // 5: whoever is banned is refused before any work.
+  const decisions = decisionOptions(options)
+  await server.register(layers.clientDecisions, { ...decisions, takeTightened: layers.createTightened(store, tightenedLimits) })
   // 6: attempts count, so what the message checks refuse does too.
   await server.register(layers.totalLimit, { store, limits, observe })
   await server.register(layers.messageChecks, listener.messageChecks)
@@ -95,8 +103,21 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   // 8: who it is. 12: what becomes of every error.
   await server.register(layers.authentication, { ...options.credentials, observe, clock })
+  await server.register(layers.principalDecisions, { ...decisions, isLogin })
   await server.register(layers.problems, { observe })
-  // 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what.
+  await addRouteLayers(server, options)
+
+  const description = addRoutes(listener, options)
+  layers.addMethodAnswers(server, routes)
+  layers.addNotFoundAnswer(server)
+  await server.ready()
+  return { server, overload, routes, description }
+}
+
+/** 8 to 11, as hooks of each route: what they may do, how often, how soon, how many at once, and with what. */
+const addRouteLayers = async (server: FastifyInstance, options: AppOptions): Promise<void> => {
+  const { limiterStore: store, observe, clock, protections } = options
+  const { limits } = protections
   await server.register(layers.authorization, { observe, clock, publicPermissions })
   await server.register(layers.routeLimits, { store, limits, observe })
   // A request that waits or is refused here burns nothing of its route's quotas.
@@ -113,54 +134,16 @@ export const buildApp = async (options: AppOptions): Promise<App> => {
   })
   await server.register(layers.concurrency, { observe, limits: protections.concurrency, onRefused })
   await server.register(layers.validation)
-
-  const description = addRoutes(listener, options)
-  layers.addMethodAnswers(server, routes)
-  layers.addNotFoundAnswer(server)
-  await server.ready()
-  return { server, overload, routes, description }
 }
 
-/** What is served behind the layers; the description comes last, for it tells of all the others. */
-const addRoutes = ({ server, routes }: Listener, options: AppOptions): App['description'] => {
-  const { config, limiterStore: store, log, observe, clock, protections } = options
-  const { limits } = protections
-  filmRoutes(server, {
-    films: options.films,
-    votes: options.votes,
-    voterId: options.voterId,
-    anonymousVotes: config.votes.anonymous,
-    publicOrigin: config.server.publicUrl,
-    isAllowedOrigin: (origin) => protections.cors.policyFor('/', 'GET').match.isNamed(origin),
-  })
-  const warn = (message: string): void => log.note('warn', message)
-  const delivery = deliveryOf(options)
-  if (config.page.enabled) pageRoutes(server, { delivery, warn })
-  accountRoutes(server, options.accounts)
-  const { cursors, database, trail } = options.accounts
-  auditRoutes(server, { audit: createAuditRepository(database), cursors, observe })
-  limitRoutes(server, { routes, limits, store, observe, trail, originOf: options.originOf })
-  return siteRoutes(server, {
-    routes,
-    publicPermissions,
-    publicUrl: config.server.publicUrl,
-    address: addressOf(options),
-    delivery,
-    limits,
-    dataDir: config.data.dir,
-    epochMs: clock.epochMs,
-    monotonicMs: clock.monotonicMs,
-    warn,
-    note: log.note,
-  })
-}
-
-/** How pages reach a browser: from here, or from a proxy whose address is the public one. */
-const deliveryOf = ({ config, certificates }: Pick<AppOptions, 'config' | 'certificates'>): Delivery => ({
-  upgradesInsecure: certificates?.isPublic ?? false,
-  isSecure: certificates !== undefined || config.server.publicUrl.startsWith('https:'),
+/** What the two places ask that enforce decisions. */
+const decisionOptions = ({ monitor, clock, observe, isKnownPlace }: AppOptions) => ({
+  decisions: monitor.decisions,
+  isExempt: (address: string) => monitor.policy().isExempt(address),
+  epochMs: clock.epochMs,
+  observe,
+  isKnownPlace,
 })
 
-/** Where whoever reads the documentation finds the server. */
-const addressOf = ({ config: { server }, certificates }: Pick<AppOptions, 'config' | 'certificates'>): string =>
-  server.publicUrl === '' ? `${certificates === undefined ? 'http' : 'https'}://localhost:${server.port}` : server.publicUrl
+/** Where somebody without credentials gets some. */
+const isLogin = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith('/v1/auth/') === true

@@ -91,6 +91,7 @@ describe('values', () => {
       },
       votes: { anonymous: true },
       log: { level: 'info', format: 'json' },
+      monitor: { mode: 'enforce', allow: [], webhookUrl: '', webhookSecret: '', webhookAllowPrivate: false, rules: {} },
       page: { enabled: true },
     })
     assert.deepEqual(new Set(origins.values()), new Set(['default']))
@@ -226,7 +227,6 @@ store_timeout_ms = 4
     ['[servr]', /^F:1: servr is not a known section; the nearest is \[server\]$/],
     ['server = 1', /must be a table: \[server\]/],
     ['[[server]]\nport = 1', /must be a table/],
-    ['[monitor]', /monitor is not available in this release/],
     ['__proto__.port = 1', /^F:1: __proto__\.port is not a known key/],
     ['[server]\nport = 1\n__proto__ = { port = 2 }', /^F:3: server\.__proto__ is not a known key/],
     ['constructor = 1', /constructor is not a known key/],

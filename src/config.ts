@@ -10,7 +10,7 @@ import { createSettings, readToml, type Setting, type Settings } from './config/
 
 export { describeConfig } from './config/describe.ts'
 export { durationOf, parseDuration } from './config/duration.ts'
-export { ConfigError, formatConfigErrors } from './config/errors.ts'
+export { ConfigError, formatConfigErrors, nearest } from './config/errors.ts'
 export type { Config } from './config/keys.ts'
 export { isLoopback } from './config/networks.ts'
 export { isRedisExposed } from './config/redis-url.ts'

@@ -13,7 +13,8 @@ export interface ListenerOptions {
   readonly config: Config
   readonly clock: Clock
   readonly observe: Observe
-  readonly write: (record: layers.AccessRecord) => void
+  /** Takes the record of every request; of what was refused before there was one, with its client instead. */
+  readonly write: (record: layers.AccessRecord, request?: FastifyRequest, client?: Client) => void
   /** Takes a unit of `total` for what never becomes a request; returns the fields that tell of it. */
   readonly count: (client: Client) => Readonly<Record<string, string>>
   readonly trustedProxies: readonly string[]
@@ -154,6 +155,8 @@ const createSockets = (options: ListenerOptions, addresses: layers.ClientAddress
           client: client.address,
           verdict,
         }),
+        undefined,
+        client,
       )
       return answer
     },

@@ -14,6 +14,8 @@ interface OpsTls {
 export interface RedirectOptions extends SharedOptions {
   readonly limiterStore: layers.LimiterStore
   readonly limits: layers.Limits
+  /** Takes the record of every request that has ended. */
+  readonly ended: (record: layers.AccessRecord) => void
   /** Where TLS is spoken, as it listens. */
   readonly tlsPort: number
 }
@@ -23,10 +25,10 @@ const withoutPort = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):
 
 /** The plain listener in front of the TLS one: it sends browsers there and refuses everything else, counted in the same `total`. */
 export const buildRedirectApp = async (options: RedirectOptions): Promise<FastifyInstance> => {
-  const { config, log, observe, limiterStore: store, limits } = options
+  const { config, observe, limiterStore: store, limits } = options
   const listener = createListener({
     ...options,
-    write: log.access,
+    write: (record) => options.ended(record),
     count: layers.createTotalCount(store, limits),
     trustedProxies: config.server.trustedProxies,
     hosts: servedHosts(config).map(withoutPort),

@@ -47,6 +47,7 @@ const expected: Record<string, Row> = {
   'POST /csp-report': everybody,
   ...withHead('/problems/:code', everybody),
   ...withHead('/.well-known/security.txt', everybody),
+  ...withHead('/robots.txt', everybody),
   ...withHead('/.well-known/jwks.json', everybody),
   'POST /v1/auth/claim': everybody,
   'POST /v1/auth/register': everybody,
@@ -85,9 +86,19 @@ const expected: Record<string, Row> = {
   ...withHead('/v1/limits', moderators),
   ...withHead('/v1/limits/:identity', moderators),
   'DELETE /v1/limits/:identity': admins,
+  ...withHead('/v1/security/events', moderators),
+  ...withHead('/v1/security/decisions', moderators),
+  'POST /v1/security/decisions': admins,
+  ...withHead('/v1/security/decisions/:id', moderators),
+  'DELETE /v1/security/decisions/:id': admins,
+  ...withHead('/v1/security/rules', moderators),
+  ...withHead('/v1/security/explain/:about', moderators),
+  ...withHead('/v1/decisions', moderators),
+  ...withHead('/v1/decisions/stream', moderators),
 }
 
-const expectedOps: Readonly<Record<string, number>> = { 'GET /livez': 200, 'HEAD /livez': 200, 'GET /readyz': 200, 'HEAD /readyz': 200 }
+const opsTargets = ['/livez', '/readyz', '/metrics']
+const expectedOps = Object.fromEntries(opsTargets.flatMap((target) => [[`GET ${target}`, 200] as const, [`HEAD ${target}`, 200] as const]))
 
 const { app, api, health, lines, database, addMember, addKey, close } = await openAccessApp()
 after(close)
@@ -120,6 +131,7 @@ const ids = [
   ['/v1/users/', 'unobodyhasthisidatall'],
   ['/v1/auth/sessions/', 'nobodyhasthisid-atall0'],
   ['/v1/me/passkeys/', 'nobodyhasthisid-atall0'],
+  ['/v1/security/decisions/', 'nobodyhasthisid0'],
 ] as const
 
 const targetOf = (url: string): string =>
@@ -127,6 +139,7 @@ const targetOf = (url: string): string =>
     .replace(/:id$/, ids.find(([folder]) => url.startsWith(folder))?.[1] ?? '')
     .replace(':code', 'not_found')
     .replace(':identity', '192.0.2.1')
+    .replace(':about', '192.0.2.1')
 
 const call = (method: string, target: string, credential: string | null): Promise<Answer> => {
   const request = { method, target, fields: { Authorization: credential } }
@@ -195,7 +208,7 @@ describe('[ASVS 8.2.1] every route, every caller', () => {
       const [method = '', url = ''] = route.split(' ')
       if (method !== 'GET' || row[4] !== 'in') continue
       const answer = await call(method, targetOf(url), admin.bearer)
-      assert.equal(answer.status, /^\/v1\/(keys|users)\/:id$/.test(url) ? 404 : 200, `${route}: ${answer.body}`)
+      assert.equal(answer.status, /^\/v1\/(keys|users|security\/decisions)\/:id$/.test(url) ? 404 : 200, `${route}: ${answer.body}`)
     }
   })
 })
@@ -259,7 +272,7 @@ describe('the ops listener', () => {
       const [method = '', target = ''] = route.split(' ')
       assert.equal((await ask(health, { method, target })).status, status, route)
     }
-    for (const target of ['/livez', '/readyz']) {
+    for (const target of opsTargets) {
       for (const method of methods.filter((one) => !['GET', 'HEAD', 'OPTIONS'].includes(one))) {
         const answer = await ask(health, { method, target })
         assert.deepEqual([answer.status, answer.field('allow')], [405, 'GET, HEAD, OPTIONS'], `${method} ${target}`)

@@ -8,7 +8,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   cli: ['serve', 'client', 'config', 'db', 'api', 'credentials', 'core'],
   serve: ['app', 'side-apps', 'config', 'tls', 'db', 'api', 'layers', 'credentials', 'core'],
-  app: ['listener', 'layers', 'api', 'core', 'type config'],
+  app: ['listener', 'routes', 'layers', 'api', 'core', 'type config'],
+  routes: ['layers', 'api', 'core', 'type app', 'type listener'],
   tls: ['credentials', 'core', 'type config'],
   'side-apps': ['listener', 'layers', 'api', 'core', 'type app', 'type config'],
   listener: ['layers', 'core', 'type config'],
@@ -24,6 +25,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 const confined: readonly { readonly name: RegExp; readonly files: RegExp }[] = [
   { name: /^(pg|node:sqlite)$/, files: /^db\// },
   { name: /^redis$/, files: /^(serve\.ts|layers\/[^/]+\/redis-store\.ts)$/ },
+  { name: /^prom-client$/, files: /^layers\/metrics\// },
+  { name: /^@opentelemetry\//, files: /^layers\/tracing\.ts$/ },
 ]
 
 interface Import {
@@ -86,6 +89,8 @@ test('planted violations are found', () => {
     ['layers/rate-limit/plugin.ts', "import { Kysely } from '../../db/open.ts'"],
     ['api/films/routes.ts', "import { problems } from '../../layers/index.ts'"],
     ['api/films/routes.ts', "import { DatabaseSync } from 'node:sqlite'"],
+    ['layers/problems.ts', "import { Counter } from 'prom-client'"],
+    ['serve.ts', "import { trace } from '@opentelemetry/api'"],
     ['app.ts', "import { loadConfig } from './config.ts'"],
     ['db/open.ts', "export { films } from '../api/films/schema.ts'"],
     ['serve.ts', "const x = await import('./cli/run.ts')"],

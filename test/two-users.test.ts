@@ -11,6 +11,7 @@ import { type Answer, ask, assertProblem, assertSafe } from './support/attack.ts
 import { type DatabaseKind, databases, type OpenDatabase } from './support/databases.ts'
 import { operationsOf, readDocument } from './support/openapi.ts'
 import { describeUnless } from './support/services.ts'
+import { storeDecision } from './support/stored-decision.ts'
 
 /**
  * Every route that names one thing, and what somebody may do with what belongs to another of the same role (BOLA, OWASP API Security Top 10
@@ -34,6 +35,11 @@ const expected: Readonly<Record<string, 'owned' | 'public' | Permission>> = {
   'GET /v1/limits/:identity': 'security:read',
   'HEAD /v1/limits/:identity': 'security:read',
   'DELETE /v1/limits/:identity': 'security:write',
+  'GET /v1/security/decisions/:id': 'security:read',
+  'HEAD /v1/security/decisions/:id': 'security:read',
+  'DELETE /v1/security/decisions/:id': 'security:write',
+  'GET /v1/security/explain/:about': 'security:read',
+  'HEAD /v1/security/explain/:about': 'security:read',
 }
 
 const owned = Object.keys(expected).filter((route) => expected[route] === 'owned')
@@ -50,6 +56,8 @@ interface Things {
   readonly passkeys: string
   readonly users: string
   readonly limits: string
+  readonly decisions: string
+  readonly explain: string
 }
 
 /** Somebody with one of everything that can be owned. */
@@ -66,6 +74,8 @@ const nobodys: Things = {
   passkeys: passkeyName('of nobody'),
   users: createAccountId(),
   limits: '@nobody',
+  decisions: 'nobodyhasthisid0',
+  explain: '@nobody',
 }
 
 const bodies: Readonly<Record<string, object>> = { 'PATCH /v1/users/:id': { disabled: true } }
@@ -103,7 +113,15 @@ const suite = (kind: DatabaseKind): void => {
     const passkey = { id: passkeyId, accountId: id, name: 'a phone', publicKey: 'AA', counter: 0, transports: [] }
     const added = createPasskeys(at.database, clock.epochMs).add(passkey)
     assert.equal((await at.database.commit([added])).result, 'committed')
-    const things = { keys: key.id, sessions: sid, passkeys: passkeyName(passkeyId), users: id, limits: `@${username}` }
+    const things = {
+      keys: key.id,
+      sessions: sid,
+      passkeys: passkeyName(passkeyId),
+      users: id,
+      limits: `@${username}`,
+      decisions: await storeDecision(at.database, id),
+      explain: `@${username}`,
+    }
     return { role, bearer, keyBearer: key.bearer, things }
   }
 

@@ -14,6 +14,8 @@ export interface ToolOptions {
   readonly cwd: string
   readonly timeoutS: number
   readonly env?: Readonly<Record<string, string>>
+  /** Ends it before its time. */
+  readonly signal?: AbortSignal
 }
 
 const groups = new Set<number>()
@@ -36,7 +38,7 @@ export const endTools = (): void => {
 }
 
 /** Runs a tool to its end, behind everything else that wants the processor. It sees nothing of this environment and no terminal. */
-export const runTool = async (command: readonly string[], { cwd, timeoutS, env = {} }: ToolOptions): Promise<ToolRun> => {
+export const runTool = async (command: readonly string[], { cwd, timeoutS, env = {}, signal }: ToolOptions): Promise<ToolRun> => {
   if (interrupted) throw new Error('interrupted')
   const startedMs = performance.now()
   const child = spawn('nice', ['-n', '10', ...command], {
@@ -57,6 +59,7 @@ export const runTool = async (command: readonly string[], { cwd, timeoutS, env =
     cut = true
     endGroup(pid, 'SIGKILL')
   }, timeoutS * 1000)
+  signal?.addEventListener('abort', () => endGroup(pid, 'SIGKILL'), { once: true })
   try {
     const [code] = await ended
     if (interrupted) throw new Error('interrupted')

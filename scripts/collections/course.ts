@@ -143,10 +143,16 @@ const account: readonly Step[] = [
   { operationId: 'removeMe' },
 ]
 
+const security: readonly Step[] = [
+  { operationId: 'decide', sets: { decisionId: 'id' } },
+  { operationId: 'decision', values: { id: '{{decisionId}}' } },
+  { operationId: 'liftDecision', values: { id: '{{decisionId}}' } },
+]
+
 /** In this order; what has no step here comes before Login or behind Account, as its tags have it. */
 export const courseFolders = ['Login', 'Users', 'Sessions', 'Second factors', 'API keys', 'Account'] as const
 
-export const course: readonly Step[] = [...login, ...users, ...sessions, ...factors, ...keys, ...account]
+export const course: readonly Step[] = [...login, ...users, ...sessions, ...factors, ...keys, ...account, ...security]
 
 /** Variables that the calls themselves fill. */
 export const filledVariables: readonly string[] = [

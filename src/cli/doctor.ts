@@ -1,5 +1,6 @@
 import { type Config, ConfigError } from '../config.ts'
 import type { Command } from './command.ts'
+import { checkAlerts } from './doctor/alerts.ts'
 import { checkDatabase } from './doctor/database.ts'
 import { fail, type Finding, ok } from './doctor/finding.ts'
 import { checkFolder } from './doctor/folder.ts'
@@ -12,7 +13,7 @@ import { print, printJson } from './output.ts'
 export const doctor: Command = {
   name: 'doctor',
   summary: 'Looks at everything that a server needs and names the fix for what is wrong',
-  details: `Configuration, data folder, keys, database, limits store, certificate, clock, ports, proxies.
+  details: `Configuration, data folder, keys, database, limits store, certificate, clock, ports, proxies, alerts.
 The server may be running. Each finding is ok, warn or fail; ends with 1 where one is fail.
 Nothing it prints is secret.`,
   example: 'filmgate doctor --json',
@@ -43,6 +44,7 @@ const checkConfigured = async (loadConfig: () => Config): Promise<Finding[]> => 
     ...stores,
     ...(await checkTls(config)),
     ...(await checkNetwork(config)),
+    checkAlerts(config),
   ]
 }
 

@@ -1,14 +1,8 @@
-import { type Config, isLoopback } from '../config.ts'
-import { systemClock } from '../core/clock.ts'
+import type { Config } from '../config.ts'
 import { describeLimits } from '../serve/describe.ts'
-import { operatorKey } from '../serve/operator.ts'
+import { askServer, urlOption } from './ask-server.ts'
 import { type Call, type Command, UsageError } from './command.ts'
-import { openExistingKey } from './existing-key.ts'
-import { callServer, ownOrigin } from './own-server.ts'
 import { print, printJson, table } from './output.ts'
-
-/** Longer than any answer of a server that works. */
-const answerWithinMs = 10_000
 
 type Usage = Readonly<Record<string, unknown>> & { readonly items: readonly UsageItem[] }
 
@@ -32,10 +26,7 @@ this configuration what that client or subject has left; --reset lets it start a
 the master key, so it works for whoever can read that.`,
   options: {
     reset: { text: 'forgets all that was counted for IDENTITY' },
-    url: {
-      value: 'URL',
-      text: 'where the server is; default that of the configuration, over HTTPS where tls.mode says so',
-    },
+    ...urlOption,
   },
   example: 'filmgate limits 192.0.2.7 --reset',
   run: async (call) => {
@@ -82,7 +73,7 @@ const row = (route: string, who: string, { limit, window_seconds, burst, counted
 ]
 
 const printUsage = async (config: Config, identity: string, { json, options }: Call): Promise<number> => {
-  const usage = JSON.parse(await ask(config, identity, 'GET', options['url'])) as Usage
+  const usage = JSON.parse(await askServer(config, { path: pathOf(identity), url: options['url'] })) as Usage
   if (json) {
     await printJson(usage)
     return 0
@@ -98,43 +89,9 @@ const printUsage = async (config: Config, identity: string, { json, options }: C
 }
 
 const reset = async (config: Config, identity: string, { json, options }: Call): Promise<number> => {
-  await ask(config, identity, 'DELETE', options['url'])
+  await askServer(config, { method: 'DELETE', path: pathOf(identity), url: options['url'] })
   await (json ? printJson({ identity, reset: true }) : print(`${identity} starts anew.\n`))
   return 0
 }
 
-/** Rejects with what the server says where it does not do it. */
-const ask = async (config: Config, identity: string, method: string, url: string | true | undefined): Promise<string> => {
-  const base = readUrl(typeof url === 'string' ? url : serverUrl(config))
-  const address = `${base}/v1/limits/${encodeURIComponent(identity)}`
-  const headers = { authorization: `Bearer ${operatorKey(openExistingKey(config), systemClock.epochMs())}` }
-  const { status, body } = await callServer(config, address, { method, headers, withinMs: answerWithinMs }).catch((cause: unknown) => {
-    throw new Error(`no server answers at ${base}: start it, or name it with --url`, { cause })
-  })
-  if (status >= 200 && status < 300) return body
-  const { detail } = parsed(body) as { readonly detail?: string }
-  throw new Error(`the server says ${status}${detail === undefined ? '' : `: ${detail}`}`)
-}
-
-const parsed = (text: string): object => {
-  try {
-    return Object(JSON.parse(text)) as object
-  } catch {
-    return {}
-  }
-}
-
-/** The key goes there, and it cannot be revoked: in the clear it may only stay on this machine. */
-const readUrl = (text: string): string => {
-  const url = URL.parse(text)
-  if (url === null || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`)
-    throw new UsageError('--url must be a host alone, such as https://films.example.com or http://127.0.0.1:3000')
-  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')))
-    throw new UsageError('--url must begin with https:// for another machine, or everybody on the way could read the key')
-  return url.origin
-}
-
-const serverUrl = ({ server: { host, port }, tls }: Config): string => {
-  if (port === 0) throw new UsageError('server.port is 0, any free one: name the server with --url')
-  return ownOrigin(tls.mode === 'off' ? 'http' : 'https', host, port)
-}
+const pathOf = (identity: string): string => `/v1/limits/${encodeURIComponent(identity)}`

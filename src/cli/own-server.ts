@@ -16,6 +16,7 @@ export interface OwnAnswer {
 export interface OwnCall {
   readonly method: string
   readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
   /** For all of it, in milliseconds. */
   readonly withinMs: number
 }
@@ -24,7 +25,7 @@ export interface OwnCall {
 const maxAnswerBytes = 1024 * 1024
 
 /** Asks the server of this configuration, or the one at `url`. Follows nowhere; rejects where nobody answers or TLS proves nothing. */
-export const callServer = (config: Config, url: string, { method, headers = {}, withinMs }: OwnCall): Promise<OwnAnswer> =>
+export const callServer = (config: Config, url: string, { method, headers = {}, body: sent, withinMs }: OwnCall): Promise<OwnAnswer> =>
   new Promise((resolve, reject) => {
     const { protocol, hostname } = new URL(url)
     const trust = protocol === 'https:' ? trustOf(config, hostname) : {}
@@ -41,7 +42,7 @@ export const callServer = (config: Config, url: string, { method, headers = {}, 
       answer.on('error', reject)
     })
     asked.on('error', reject)
-    asked.end()
+    asked.end(sent)
   })
 
 /** Where the server of this configuration is; `port` as it listens. */

@@ -7,12 +7,16 @@ import { keyAdd, keyList, keyRevoke } from './api-keys.ts'
 import { commandsOf, readArguments } from './arguments.ts'
 import { auditList } from './audit-list.ts'
 import { auditVerify } from './audit-verify.ts'
+import { ban } from './ban.ts'
 import { type Command, UsageError } from './command.ts'
 import { config } from './config.ts'
+import { decisions } from './decisions.ts'
 import { doctor } from './doctor.ts'
+import { explain } from './explain.ts'
 import { filmsExport } from './films-export.ts'
 import { filmsImport } from './films-import.ts'
 import { commandHelp, overview } from './help.ts'
+import { keyHoney } from './honey-key.ts'
 import { keyRotate } from './key-rotate.ts'
 import { limits } from './limits.ts'
 import { migrate } from './migrate.ts'
@@ -20,6 +24,7 @@ import { openapi } from './openapi.ts'
 import { flushed, outliveReader, print, tell } from './output.ts'
 import { routes } from './routes.ts'
 import { serve } from './serve.ts'
+import { unban } from './unban.ts'
 import { userAdd, userDisable, userEnable, userList, userPassword, userRemove, userRole } from './users.ts'
 
 /** Everything that the program can do, in the order of the help. */
@@ -29,6 +34,10 @@ export const commands: readonly Command[] = [
   config,
   routes,
   limits,
+  decisions,
+  ban,
+  unban,
+  explain,
   openapi,
   userAdd,
   userList,
@@ -38,6 +47,7 @@ export const commands: readonly Command[] = [
   userPassword,
   userRemove,
   keyAdd,
+  keyHoney,
   keyList,
   keyRevoke,
   auditList,

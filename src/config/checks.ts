@@ -3,11 +3,12 @@ import { parseDuration } from './duration.ts'
 import type { ConfigMistake } from './errors.ts'
 import type { Checks, Config } from './keys.ts'
 import { issuerName, roleNames } from './issuers.ts'
-import { bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
+import { allowMistake, bindMistake, cidrMistake, exemptMistake, hostMistake, isLoopback, sharesPorts } from './networks.ts'
 import { isUnguarded, originsMistake } from './origins.ts'
 import { redisUrlMistake } from './redis-url.ts'
 import { type CrossCheck, tlsChecks } from './tls-checks.ts'
 import { entryName } from './tables.ts'
+import { webhookChecks, webhookSecretMistake, webhookUrlMistake } from './webhook.ts'
 
 const each =
   (check: (entry: string) => string | undefined) =>
@@ -81,6 +82,7 @@ export const checks: Checks = {
     require_mfa_for: each(role),
   },
   limits: { store: redisUrlMistake, exempt: each(exemptMistake) },
+  monitor: { allow: each(allowMistake), webhook_url: webhookUrlMistake, webhook_secret: webhookSecretMistake },
   cors: { origins: originsMistake, allow_headers: fieldNames },
 }
 
@@ -96,6 +98,7 @@ const unguarded =
 
 const crossChecks: readonly CrossCheck[] = [
   ...tlsChecks,
+  ...webhookChecks,
   { keys: ['server.host', 'server.trusted_proxies', 'tls.mode'], check: (config) => exposed(config.server.host, config) },
   { keys: ['ops.host', 'server.trusted_proxies', 'tls.mode'], check: (config) => exposed(config.ops.host, config) },
   {

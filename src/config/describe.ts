@@ -36,7 +36,7 @@ const shown = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? withoutPassword(inner) : inner))
 
 function shownEntry(entry: TableEntry): string {
-  if (entry === 'exempt') return shown(entry)
+  if (typeof entry === 'string') return shown(entry)
   if ('add' in entry) return shown(entry.add)
   return shownTable(entry)
 }

@@ -1,6 +1,6 @@
 import { nearest, type Report } from './errors.ts'
 import { issuersName } from './issuers.ts'
-import { fields, laterSections, type Field } from './keys.ts'
+import { fields, type Field } from './keys.ts'
 import { textMistake } from './shape.ts'
 import { tables } from './tables.ts'
 import type { Setting } from './toml-file.ts'
@@ -16,7 +16,6 @@ const fileVariable = ({ variables }: Field): string => `${variables[0] ?? ''}_FI
 const ownNames = fields.flatMap((field) => field.variables.slice(0, 1).concat(field.fromFile ? fileVariable(field) : []))
 // For the command line, the test suite and CI.
 const known: ReadonlySet<string> = new Set([...ownNames, 'FILMGATE_CONFIG', 'FILMGATE_REQUIRE_SERVICES'])
-const laterPrefixes = [...laterSections].map((section) => `${variableOf(section)}_`)
 
 /** Reads all FILMGATE_ variables and the customary ones; reports what is wrong or unknown among them. */
 export function readEnvironment(env: Environment, readText: ReadText, report: Report): Map<string, Setting> {
@@ -75,8 +74,7 @@ function checkVariableName(name: string, report: Report): void {
   if (!name.startsWith(prefix) || name.startsWith('FILMGATE_TEST_') || known.has(name)) return
   const fail = (message: string): void => report({ key: '', message, source: name })
   const table = tables.find((candidate) => name === variableOf(candidate.name))
-  if (laterPrefixes.some((start) => name.startsWith(start))) fail('not available in this release')
-  else if (name === variableOf(issuersName)) fail(`tables such as [[${issuersName}]] are set in filmgate.toml only`)
+  if (name === variableOf(issuersName)) fail(`tables such as [[${issuersName}]] are set in filmgate.toml only`)
   else if (table) fail(`tables such as [${table.name}] are set in filmgate.toml only`)
   else fail(`not a known variable; the nearest is ${nearest(name, [...known])}`)
 }

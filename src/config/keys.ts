@@ -92,6 +92,14 @@ export const schema = {
     // "pretty" where a person watches: loadConfig knows whether there is a terminal.
     format: Type.Enum(['json', 'pretty'], { default: 'json', ...reload }),
   },
+  monitor: {
+    mode: Type.Enum(['enforce', 'observe'], { default: 'enforce', ...reload }),
+    allow: list(reload),
+    // Some receivers have a secret in their address.
+    webhook_url: text('', { secret: true, ...reload }),
+    webhook_secret: text('', { secret: true, ...reload }),
+    webhook_allow_private: Type.Boolean({ default: false, ...reload }),
+  },
   page: { enabled: Type.Boolean({ default: true }) },
 } as const
 
@@ -102,9 +110,6 @@ export const throttleSchema = {
   max_wait_ms: integer(8000, 1, 60_000),
   max_waiting: integer(2, 1, 1000),
 } as const
-
-/** Of the contract, but of a later release. */
-export const laterSections: ReadonlySet<string> = new Set(['monitor'])
 
 type Schema = typeof schema
 export type SectionName = keyof Schema
@@ -125,6 +130,9 @@ export interface CorsRoute {
 /** `pace` is one limit in policy notation. */
 export type Throttle = Section<typeof throttleSchema>
 
+/** One entry of [monitor.rules]: what becomes of a rule's overflows. */
+export type RuleMode = 'enforce' | 'observe' | 'off'
+
 /** One of [[auth.issuers]]: an OpenID Connect issuer whose access tokens are taken. */
 export interface ExternalIssuer {
   /** Exactly as in the claim `iss`. */
@@ -144,6 +152,7 @@ interface Tables {
   }
   readonly throttle: { readonly routes: Readonly<Record<string, Throttle>> }
   readonly cors: { readonly routes: Readonly<Record<string, CorsRoute>> }
+  readonly monitor: { readonly rules: Readonly<Record<string, RuleMode>> }
   readonly auth: { readonly issuers: readonly ExternalIssuer[] }
 }
 

@@ -34,6 +34,10 @@ export const cidrMistake = (entry: string): string | undefined =>
 export const exemptMistake = (entry: string): string | undefined =>
   entryMistake(entry, 'would free everybody of every limit: name the networks of your own machines')
 
+/** What is wrong with one entry of monitor.allow, or undefined. */
+export const allowMistake = (entry: string): string | undefined =>
+  entryMistake(entry, 'would spare everybody whatever they do: name the networks of people you trust')
+
 /** Networks in CIDR notation (RFC 4632, RFC 4291), nothing else; `tooWide` says why none may hold everybody. */
 function entryMistake(entry: string, tooWide: string): string | undefined {
   if (entry === 'true' || entry === '*') return tooWide

@@ -90,6 +90,11 @@ test('which keys can change', () => {
       'concurrency.total',
       'log.level',
       'log.format',
+      'monitor.mode',
+      'monitor.allow',
+      'monitor.webhook_url',
+      'monitor.webhook_secret',
+      'monitor.webhook_allow_private',
     ],
   )
 })

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { Check } from 'typebox/value'
 import { nearest } from './errors.ts'
-import { throttleSchema, type CorsRoute, type LimitsOverride, type Origin, type SectionName, type Throttle } from './keys.ts'
+import { throttleSchema, type CorsRoute, type LimitsOverride, type Origin, type RuleMode, type SectionName, type Throttle } from './keys.ts'
 import { originsMistake } from './origins.ts'
 import { plainIntegers, shapeMistake } from './shape.ts'
 import { pathName, type Path } from './toml-lines.ts'
@@ -19,14 +19,14 @@ export interface Entry {
 /** What is wrong with limits in policy notation, as the end of a sentence, or undefined. */
 export type CheckLimits = (text: string) => string | undefined
 
-export type TableEntry = LimitsOverride | Throttle | CorsRoute
+export type TableEntry = LimitsOverride | Throttle | CorsRoute | RuleMode
 
 /** A table of filmgate.toml whose entries are named by who writes them. There is no environment variable for it. */
 export interface Table {
-  readonly name: 'limits.routes' | 'limits.keys' | 'throttle.routes' | 'cors.routes'
+  readonly name: 'limits.routes' | 'limits.keys' | 'throttle.routes' | 'cors.routes' | 'monitor.rules'
   readonly section: SectionName
   /** In filmgate.toml as in `Config`. */
-  readonly member: 'routes' | 'keys'
+  readonly member: 'routes' | 'keys' | 'rules'
   readonly of: string
   readonly nameMistake: (name: string) => string | undefined
   /** The entry as it is in `Config`, or undefined with all that is wrong reported. */
@@ -135,9 +135,22 @@ function readCorsRoute({ value: table, fail, inner }: Entry): CorsRoute | undefi
 const originListMistake = (value: unknown): string | undefined =>
   Array.isArray(value) && value.every((entry) => typeof entry === 'string') ? originsMistake(value) : 'must be a list of strings'
 
+/** Whether there is such a rule only the monitor knows: see serve/known-routes.ts. */
+const ruleMistake = (name: string): string | undefined =>
+  /^[a-z][a-z0-9-]{0,63}$/.test(name) ? undefined : 'must be the name of a rule, such as path-probing'
+
+const ruleModes: ReadonlySet<unknown> = new Set(['enforce', 'observe', 'off'])
+
+function readRuleMode({ value, fail }: Entry): RuleMode | undefined {
+  if (ruleModes.has(value)) return value as RuleMode
+  fail('must be "enforce", "observe" or "off"')
+  return undefined
+}
+
 export const tables: readonly Table[] = [
   { name: 'limits.routes', section: 'limits', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readOverride },
   { name: 'limits.keys', section: 'limits', member: 'keys', of: 'API keys', nameMistake: keyIdMistake, read: readOverride },
   { name: 'throttle.routes', section: 'throttle', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readThrottle },
   { name: 'cors.routes', section: 'cors', member: 'routes', of: 'routes', nameMistake: routeMistake, read: readCorsRoute },
+  { name: 'monitor.rules', section: 'monitor', member: 'rules', of: 'rules', nameMistake: ruleMistake, read: readRuleMode },
 ]

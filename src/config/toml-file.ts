@@ -1,7 +1,7 @@
 import { parse, TomlError } from 'smol-toml'
 import { nearest, type Report } from './errors.ts'
 import { issuersName, readIssuers } from './issuers.ts'
-import { fieldsByName, laterSections, schema, type ExternalIssuer, type Origin } from './keys.ts'
+import { fieldsByName, schema, type ExternalIssuer, type Origin } from './keys.ts'
 import { plainIntegers, shapeMistake } from './shape.ts'
 import { entryName, isTable, readTable, tables, type CheckLimits, type Entry, type TableEntry } from './tables.ts'
 import { keyLines, pathName, type Path } from './toml-lines.ts'
@@ -75,16 +75,14 @@ const sectionOf = ({ path }: Entry): string => String(path[0] ?? '')
 function readStray(found: Entry): void {
   const { fail } = found
   const name = sectionOf(found)
-  if (laterSections.has(name)) fail('is not available in this release')
-  else if (Object.hasOwn(schema, name)) fail(`must be a table: [${name}]`)
+  if (Object.hasOwn(schema, name)) fail(`must be a table: [${name}]`)
   else fail(unknownKey(name))
 }
 
 function readEmptySection(found: Entry): void {
   const { fail } = found
   const name = sectionOf(found)
-  if (laterSections.has(name)) fail('is not available in this release')
-  else if (!Object.hasOwn(schema, name)) fail(`is not a known section; the nearest is [${nearest(name, Object.keys(schema))}]`)
+  if (!Object.hasOwn(schema, name)) fail(`is not a known section; the nearest is [${nearest(name, Object.keys(schema))}]`)
 }
 
 function readMember(found: Entry, check: CheckLimits, settings: Settings): void {
@@ -102,8 +100,7 @@ function readMember(found: Entry, check: CheckLimits, settings: Settings): void 
     })
   } else if (name === issuersName) {
     readIssuers(found, (issuer, { origin }) => void settings.issuers.push({ issuer, origin }))
-  } else if (laterSections.has(sectionOf(found))) found.fail('is not available in this release')
-  else found.fail(unknownKey(name))
+  } else found.fail(unknownKey(name))
 }
 
 const unknownKey = (name: string): string => `is not a known key; the nearest is ${nearest(name, knownNames)}`

@@ -11,7 +11,16 @@ export type SecurityEvent =
   | { readonly event: 'sys_config_reload'; readonly ok: boolean; readonly error: string | null }
   | { readonly event: 'sys_store_failure'; readonly store: string; readonly error: string }
   | { readonly event: 'sys_store_recovered'; readonly store: string }
-  | (RequestFacts & { readonly event: 'authn_login_fail'; readonly reason: string; readonly subject?: string | null })
+  | (RequestFacts & {
+      readonly event: 'authn_login_fail'
+      readonly reason: string
+      readonly subject?: string | null
+      /**
+       * What was tried: a name, as a digest under a key of this installation, for it may be somebody's password; a credential, as a digest under
+       * a key of this process.
+       */
+      readonly tried?: string
+    })
   /** No further guess is looked at for a while: of a client, of a client for one account, or of one account. */
   | (RequestFacts & { readonly event: 'authn_login_fail_max'; readonly limit: string })
   | (RequestFacts & { readonly event: 'authn_login_lock'; readonly subject: string; readonly reason: string })
@@ -61,6 +70,33 @@ export type SecurityEvent =
       /** Since the last event. */
       readonly refused: number
     })
+  /** What the service does left what it usually does. `value` and `usual` are ms (latency), percent (errors) or requests a second (traffic). */
+  | (RequestFacts & {
+      readonly event: 'abnormal_performance'
+      readonly reason: 'latency' | 'error_rate' | 'traffic'
+      readonly value: number
+      readonly usual: number
+    })
+  /** A rule of the monitor says what somebody is doing. */
+  | (RequestFacts & {
+      readonly event: 'malicious_excess_404' | 'malicious_attack_tool' | 'malicious_direct_reference'
+      readonly rule: string
+    })
+  | (RequestFacts & {
+      readonly event: 'decision_created'
+      readonly decision: string
+      readonly type: string
+      readonly scope: string
+      readonly target: string
+      readonly rule: string | null
+      readonly by: string
+      /** ISO 8601. */
+      readonly until: string
+      /** Set where it is only told of. */
+      readonly observed?: true
+    })
+  | (RequestFacts & { readonly event: 'decision_lifted'; readonly decision: string; readonly by: string })
+  | (RequestFacts & { readonly event: 'decision_enforced'; readonly decision: string; readonly type: string })
 
 /** Which request an event is about; both are null only for what was refused before there was a request. */
 interface RequestFacts {

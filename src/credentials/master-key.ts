@@ -16,6 +16,9 @@ export type KeyLabel =
   | 'challenges'
   | 'cursors'
   | 'installation'
+  | 'tried'
+  | 'honey'
+  | 'decisions'
 
 export interface MasterKey {
   /** HKDF-SHA-256 (RFC 5869) of the master key: 32 bytes, another label gives an unrelated key. */

@@ -2,9 +2,10 @@ import type { Statement } from './unit.ts'
 
 /**
  * What instances tell one another. `film_removed`: a film is gone, whatever was read before may still show it. `account_changed`: what
- * accounts, sessions or keys may do has changed. `signing_keys_changed`: there are other keys for access tokens.
+ * accounts, sessions or keys may do has changed. `signing_keys_changed`: there are other keys for access tokens. `decisions_changed`: something
+ * was decided about somebody, or lifted.
  */
-export type Topic = 'film_removed' | 'account_changed' | 'signing_keys_changed'
+export type Topic = 'film_removed' | 'account_changed' | 'signing_keys_changed' | 'decisions_changed'
 
 /** Between the instances that share a database; effect within a second (DESIGN: seams). */
 export interface Channel {

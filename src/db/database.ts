@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 
 import type { Channel } from './channel.ts'
 import type { Tables } from './tables.ts'
+import type { Timed } from './timed.ts'
 import type { Commit } from './unit.ts'
 
 /** What a dialect opens. */
@@ -15,10 +16,19 @@ export interface OpenedDialect {
   close(): Promise<void>
 }
 
+export interface Reads {
+  /** As what a failed read is thrown. */
+  readonly onReadError: (error: unknown) => unknown
+  readonly timed: Timed
+}
+
 export interface Database extends OpenedDialect {
   /** Resolves when a durable write and a read went through just now, else rejects with the reason. */
   probe(): Promise<void>
 }
+
+/** Told of everything that was asked of the database. `query` is of a closed list: `commit`, `probe`, or `select` and a table. */
+export type OnQuery = (query: string, seconds: number) => void
 
 export interface DatabaseLocation {
   /** `sqlite`, the file filmgate.db in `dataDir`, or `postgres://…`. */

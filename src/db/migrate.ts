@@ -8,6 +8,7 @@ import { films } from './migrations/0001-films.ts'
 import { installation } from './migrations/0002-installation.ts'
 import { accounts } from './migrations/0003-accounts.ts'
 import { audit } from './migrations/0004-audit.ts'
+import { decisions } from './migrations/0005-decisions.ts'
 import { explainConnectFailure } from './postgres-failure.ts'
 import { connectionOptions, loadDriver, prepareSession } from './postgres-pool.ts'
 import { parsePostgresUrl } from './postgres-url.ts'
@@ -20,6 +21,7 @@ const migrationsFor = (dialect: Dialect): Record<string, Migration> => ({
   '0002-installation': installation(dialect),
   '0003-accounts': accounts(dialect),
   '0004-audit': audit(dialect),
+  '0005-decisions': decisions(dialect),
 })
 
 /** Names of migrations, oldest first. */

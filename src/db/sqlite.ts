@@ -2,6 +2,8 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 
 import { CompiledQuery, type DatabaseConnection, SqliteAdapter, SqliteDialect, SqliteDriver, type SqliteStatement } from 'kysely'
 
+import type { Timed } from './timed.ts'
+
 /** How every connection is opened: constraints on, no writable schema or shadow tables (defensive), wait for a lock instead of failing. */
 export const openConnection = (file: string, readOnly: boolean, lockWaitMs = 5000): DatabaseSync => {
   const connection = new DatabaseSync(file, { timeout: lockWaitMs, enableForeignKeyConstraints: true, defensive: true, readOnly })
@@ -12,7 +14,11 @@ export const openConnection = (file: string, readOnly: boolean, lockWaitMs = 500
 }
 
 /** node:sqlite behind the shape that Kysely expects of a driver, with each SQL text prepared once. What fails is thrown as `onError` says. */
-export const createSqliteDialect = (connection: DatabaseSync, onError: (error: unknown) => unknown = (error) => error): SqliteDialect => {
+export const createSqliteDialect = (
+  connection: DatabaseSync,
+  onError: (error: unknown) => unknown = (error) => error,
+  timed?: Timed,
+): SqliteDialect => {
   const prepared = new Map<string, SqliteStatement>()
   const guarded = <T>(work: () => T): T => {
     try {
@@ -25,9 +31,10 @@ export const createSqliteDialect = (connection: DatabaseSync, onError: (error: u
     const known = prepared.get(sql)
     if (known) return known
     const bare = guarded(() => wrap(connection.prepare(sql)))
+    const all: SqliteStatement['all'] = (parameters) => guarded(() => bare.all(parameters))
     const fresh: SqliteStatement = {
       ...bare,
-      all: (parameters) => guarded(() => bare.all(parameters)),
+      all: timed === undefined ? all : timed.sync(sql, all),
       run: (parameters) => guarded(() => bare.run(parameters)),
     }
     if (prepared.size >= 500) prepared.clear()

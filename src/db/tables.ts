@@ -22,6 +22,8 @@ export interface Tables {
   announcement: AnnouncementTable
   audit: AuditTable
   audit_head: AuditHeadTable
+  decision: DecisionTable
+  decision_head: DecisionHeadTable
 }
 
 export interface FilmTable {
@@ -193,6 +195,36 @@ export interface SigningKeyTable {
   created_at: number
   /** From when on it signs; it is published before. */
   active_at: number
+}
+
+/** What the monitor or a person decided about somebody; see api/security/. */
+export interface DecisionTable {
+  /** 96 random bits, base64url. */
+  id: string
+  /** Grows with each change of any row, in the order of commits: whoever knows one reads only what is newer. */
+  seq: number
+  scope: string
+  target: string
+  type: string
+  /** Null where a person decided. */
+  rule: string | null
+  reason: string
+  /** `monitor`, or the subject of a person. */
+  decided_by: string
+  created_at: number
+  expires_at: number
+  offence: number
+  observed: number
+  /** A JSON object; null where there is none. */
+  evidence: string | null
+  lifted_at: number | null
+  lifted_by: string | null
+}
+
+/** One row: the newest number. Its lock orders everything that changes decisions. */
+export interface DecisionHeadTable {
+  id: number
+  seq: number
 }
 
 /** SQLite: how often something was announced, for processes that share the file. */

@@ -159,7 +159,7 @@ export class Overload {
   }
 }
 
-type OverloadEvent = Extract<SecurityEvent, { event: 'abnormal_performance' }>
+type OverloadEvent = Extract<SecurityEvent, { event: 'abnormal_performance'; shed: number }>
 
 /** Seconds; up to this the more the more is refused. */
 const longestRetry = 10

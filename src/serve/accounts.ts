@@ -1,3 +1,5 @@
+import type { FastifyRequest } from 'fastify'
+
 import { type AccountRepository, createAccountRepository, createAccountStatements } from '../api/accounts/accounts.ts'
 import { type ApiKeyRepository, createApiKeyRepository, createApiKeyStatements } from '../api/accounts/keys/api-keys.ts'
 import { createAccountChanges } from '../api/accounts/changes.ts'
@@ -24,6 +26,8 @@ import { type Clock, systemTimers } from '../core/clock.ts'
 import type { Observe } from '../core/events.ts'
 import { createCursors } from '../credentials/cursor.ts'
 import { HashGate } from '../credentials/hash-gate.ts'
+import { createTried } from '../credentials/tried.ts'
+import type { Client } from '../core/request.ts'
 import type { MasterKey } from '../credentials/master-key.ts'
 import type { Database } from '../db/open.ts'
 import { type AuthenticationOptions, createExternalIssuers, createFailureLimit, type LimiterStore } from '../layers/index.ts'
@@ -38,6 +42,8 @@ export interface AccountsOptions {
   readonly trail: AuditTrail
   readonly limiterStore: LimiterStore
   readonly warn: (warning: string) => void
+  /** Whether a decision keeps everybody from an account who was never there. */
+  readonly isShut?: (accountId: string, request: FastifyRequest) => boolean
 }
 
 /** What the authentication layer asks about credentials, and when it has to ask anew. */
@@ -46,6 +52,8 @@ export type CredentialOptions = Pick<AuthenticationOptions, 'lookupKey' | 'token
 export interface OpenAccounts {
   readonly routes: AccountRoutesOptions
   readonly credentials: CredentialOptions
+  /** Whether an account was used from there before. */
+  readonly isKnownPlace: (subject: string, client: Client) => Promise<boolean>
   /** Ends what runs by itself, and writes what is not written yet. */
   close(): Promise<void>
 }
@@ -60,10 +68,12 @@ export const openAccounts = async (options: AccountsOptions): Promise<OpenAccoun
   const routes = createAccountRoutes(options, signingKeys)
   const principals = createPrincipals({ database, epochMs: clock.epochMs, requireMfaFor: config.auth.requireMfaFor })
   const uses = createKeyUses(database, clock.epochMs, systemTimers)
+  const places = createKnownPlaces(database, clock.epochMs, masterKey.derive('places'))
   const sweep = openSweep({ database, ...sessionTimes(config, clock.epochMs), timers: systemTimers, warn })
   const { issuers } = config.auth
   return {
     routes,
+    isKnownPlace: (subject, client) => places.isKnown(subject, client),
     credentials: {
       tokens: { issuer, audience, keyOf: (kid) => signingKeys.keyOf(kid), principalOf: (claims) => principals.ofSession(claims) },
       lookupKey: async (id) => {
@@ -107,6 +117,7 @@ export const createAccountRoutes = (options: AccountsOptions, signingKeys: Pick<
     keyStatements,
     tokens,
     publicOrigin,
+    triedOf: createTried(masterKey.derive('tried')),
     signingKeys,
     passwords: createPasswords({
       gate: new HashGate(),
@@ -118,6 +129,7 @@ export const createAccountRoutes = (options: AccountsOptions, signingKeys: Pick<
       accounts: failureLimit('account', auth.accountFailures),
       places,
       observe,
+      ...(options.isShut === undefined ? {} : { isShut: options.isShut }),
     }),
     sessions: createSessions({ ...shared, places, tokens, publicOrigin }),
     users: createUserChanges({

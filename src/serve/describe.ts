@@ -16,6 +16,7 @@ import {
   collectRoutes,
   type CorsPolicies,
   createLog,
+  createMemoryDecisions,
   createMemoryStore,
   type EffectiveLimits,
   formatLimits,
@@ -24,6 +25,7 @@ import {
 } from '../layers/index.ts'
 import { createAccountRoutes } from './accounts.ts'
 import { refuseUnknownRoutes } from './known-routes.ts'
+import { openMonitor } from './monitor.ts'
 import { createProtections } from './protections.ts'
 
 export interface DescribedRoute {
@@ -36,7 +38,7 @@ export interface DescribedRoute {
   /** In policy notation; null where only `total` counts. */
   readonly limits: { readonly anonymous: string | null; readonly subject: string | null; readonly total: string | null }
   readonly bodyLimitBytes: number
-  /** The media type of a good answer. */
+  /** The media type of a good answer, or several with commas between them. */
   readonly produces: string
   /** Pages of which origins may read it: as configured, with commas between them; null is none. */
   readonly cors: string | null
@@ -55,6 +57,10 @@ export const describeApp = async (config: Config): Promise<App> => {
     log,
     observe: log.event,
     certificates: undefined,
+    monitor: (await openMonitor({ config, clock, observe: log.event, store: createMemoryDecisions() })).monitor,
+    begun: () => undefined,
+    ended: log.access,
+    isKnownPlace: () => Promise.resolve(false),
     limiterStore,
     protections: createProtections(config),
     originOf: (key) => config.origins.get(key) ?? 'default',
@@ -92,7 +98,12 @@ const unlimited: EffectiveLimits = { name: '', anonymous: [], authenticated: [],
 const opsRouteEntries = async (config: Config): Promise<readonly RouteEntry[]> => {
   const server = Fastify()
   const routes = collectRoutes(server)
-  opsRoutes(server, { database: createOfflineDatabase(config.database.url), databaseDir: config.data.dir, warnings: () => [] })
+  opsRoutes(server, {
+    database: createOfflineDatabase(config.database.url),
+    databaseDir: config.data.dir,
+    warnings: () => [],
+    metrics: { text: () => Promise.resolve(''), contentType: 'text/plain' },
+  })
   await server.ready()
   return routes
 }
@@ -112,7 +123,7 @@ const describe = (config: Config, listener: 'api' | 'ops', route: RouteEntry, { 
   freshLogin: route.config.freshLogin === true,
   limits: { anonymous: written(limits.anonymous), subject: written(limits.authenticated), total: written(limits.total) },
   bodyLimitBytes: route.bodyLimitBytes ?? config.server.bodyLimitBytes,
-  produces: route.config.produces ?? 'application/json',
+  produces: [route.config.produces ?? 'application/json'].flat().join(', '),
   cors,
 })
 

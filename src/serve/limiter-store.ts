@@ -13,8 +13,16 @@ export interface LimiterStoreOptions {
   readonly warn: (warning: string) => void
 }
 
-/** One in Redis says how that is. */
-export type OpenLimiterStore = LimiterStore & Partial<Pick<RedisStore, 'isUp' | 'server' | 'warnings'>>
+/** One in Redis says how that is, one in memory how full. */
+export interface OpenLimiterStore extends LimiterStore {
+  readonly isUp?: RedisStore['isUp'] | undefined
+  readonly server?: RedisStore['server']
+  readonly warnings?: RedisStore['warnings']
+  /** For what else instances share. */
+  readonly script?: RedisStore['script']
+  readonly tracked?: number | undefined
+  readonly capacity?: number | undefined
+}
 
 /** Where requests are counted. Throws a `ConfigError` where the server that the configuration names cannot be used. */
 export const openLimiterStore = async ({ config, clock, observe, masterKey, warn }: LimiterStoreOptions): Promise<OpenLimiterStore> => {

@@ -6,13 +6,14 @@ import { type AuditTrail, createAuditTrail } from '../api/audit/trail.ts'
 import { createFilmRepository, type FilmRepository } from '../api/films/repository.ts'
 import { importStarterFilms } from '../api/films/starter-films.ts'
 import { agreeOnKey } from '../api/installation.ts'
+import { createDecisionRepository, type DecisionRepository } from '../api/security/decision-repository.ts'
 import { createVoteRepository, type VoteRepository } from '../api/votes/repository.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/errors.ts'
 import type { Observe } from '../core/events.ts'
 import { type MasterKey, openMasterKey } from '../credentials/master-key.ts'
-import { type Database, DatabaseError, explainConnectFailure, openDatabase } from '../db/open.ts'
+import { type Database, DatabaseError, explainConnectFailure, type OnQuery, openDatabase } from '../db/open.ts'
 import { type ClaimInvitation, openClaim } from './claim.ts'
 import { openDataDir } from './data-folder.ts'
 import { refuseUnclaimedBinding } from './public-binding.ts'
@@ -25,6 +26,7 @@ export interface Stores {
   readonly films: FilmRepository
   readonly votes: VoteRepository
   readonly trail: AuditTrail
+  readonly decisions: DecisionRepository
   /** Undefined where there is an admin. */
   readonly starterKeyPath: string | undefined
   readonly claim: ClaimInvitation | undefined
@@ -38,15 +40,16 @@ interface StoresOptions {
   readonly print: (text: string) => void
   /** Whether what is printed is seen at once and kept nowhere. */
   readonly hasTerminal: boolean
+  readonly onQuery: OnQuery
 }
 
 /** Data folder, keys and database, with what a first start puts into them. Throws a `ConfigError` where the database cannot be used. */
-export const openStores = async ({ config, clock, observe, print, hasTerminal }: StoresOptions): Promise<Stores> => {
+export const openStores = async ({ config, clock, observe, print, hasTerminal, onQuery }: StoresOptions): Promise<Stores> => {
   const dataDir = openDataDir(config)
   const masterKey = openMasterKey(dataDir, config.secrets.key)
   const { url } = config.database
   const sharedKey = url === 'sqlite' ? undefined : masterKey
-  const database = await blamed(config, openDatabase({ url, dataDir, observe }))
+  const database = await blamed(config, openDatabase({ url, dataDir, observe, onQuery }))
   const films = createFilmRepository(database, clock)
   const keys = createApiKeyRepository(database, clock.epochMs)
   const accounts = createAccountRepository(database)
@@ -62,7 +65,8 @@ export const openStores = async ({ config, clock, observe, print, hasTerminal }:
   }
   const prepared = await blamed(config, prepare())
   const votes = createVoteRepository(database, clock.epochMs)
-  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, trail, ...prepared }
+  const decisions = createDecisionRepository({ database, trail, epochMs: clock.epochMs })
+  return { databaseDir: sharedKey ? undefined : dataDir, masterKey, database, films, votes, trail, decisions, ...prepared }
 }
 
 /** A database that cannot be used is a mistake in the configuration: it is told like one, with the place where it was set. */

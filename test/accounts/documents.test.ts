@@ -34,9 +34,10 @@ test('[ASVS 6.1.3] every way in is documented, and every kind of credential', ()
   // The documentation may write /v1/auth/{claim,login}.
   for (const { url } of ways) assert.ok(pages.includes(url), url)
   const { components } = app.description() as unknown as { components: { securitySchemes: Readonly<Record<string, unknown>> } }
-  const documents = { accessToken: 'access-tokens.md', apiKey: 'api-keys.md' }
+  const documents = { accessToken: 'access-tokens.md', apiKey: 'api-keys.md', keyField: 'crowdsec-and-fail2ban.md' }
   assert.deepEqual(Object.keys(components.securitySchemes).toSorted(), Object.keys(documents).toSorted())
-  for (const name of Object.values(documents)) assert.match(page(name), /Authorization: Bearer/)
+  for (const [scheme, name] of Object.entries(documents))
+    assert.match(page(name), scheme === 'keyField' ? /X-Api-Key/ : /Authorization: Bearer/)
 })
 
 test('[ASVS 6.2.10] no password ends by its age: nothing remembers how old one is', async () => {

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
 
-import { createEgress, type Resolve } from '../../src/layers/authentication/egress.ts'
+import { createEgress, type Resolve } from '../../src/core/egress.ts'
 import { createAuthority } from '../support/certificates.ts'
 import { discoveryPath, startOwnIssuer } from '../support/own-issuer.ts'
 
@@ -121,7 +121,7 @@ describe('the way out', () => {
     await once(proxy.listen(0, '127.0.0.1'), 'listening')
     const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
     const variables = { HTTP_PROXY: address, HTTPS_PROXY: address, http_proxy: address, https_proxy: address, NODE_USE_ENV_PROXY: '1' }
-    const module = new URL('../../src/layers/authentication/egress.ts', import.meta.url).href
+    const module = new URL('../../src/core/egress.ts', import.meta.url).href
     const script = `import { createEgress } from ${JSON.stringify(module)}
       const options = { allowPrivate: true, signal: AbortSignal.timeout(60_000) }
       for (const url of ${JSON.stringify([plain.url, secure.url])}) {

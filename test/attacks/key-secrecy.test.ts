@@ -61,7 +61,7 @@ describe('the starter key', { concurrency: 8 }, () => {
     },
   }
   for (const [where, request] of Object.entries(everywhere)) {
-    test(`never appears in the log: ${where}`, async () => {
+    test(`[ASVS 16.2.5] never appears in the log: ${where}`, async () => {
       const answer = await ask(server, request)
       const id = answer.field('x-request-id')
       await server.logged((record) => record.msg === 'request' && record['request_id'] === id)

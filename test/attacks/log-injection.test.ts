@@ -28,7 +28,7 @@ const nasty: Readonly<Record<string, string>> = {
   'bytes that are no UTF-8': Buffer.from([0xc3, 0x28, 0xff, 0xfe]).toString('latin1'),
 }
 
-describe('one request is one line, and no character of it acts on who reads it', () => {
+describe('[ASVS 16.4.1] one request is one line, and no character of it acts on who reads it', () => {
   for (const [attack, text] of Object.entries(nasty)) {
     test(attack, async () => {
       const places: readonly Ask[] = [

@@ -71,7 +71,7 @@ describe('the ops listener refuses like the public one', () => {
     )
   })
 
-  for (const target of ['/livez', '/readyz']) {
+  for (const target of ['/livez', '/readyz', '/metrics']) {
     test(`${target} is safe and tells nothing of the machine`, async () => {
       const answer = await askOps({ target })
       assert.equal(answer.status, 200)

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 
 import { ask, assertProblem } from '../support/attack.ts'
 import { eventually } from '../support/deadline.ts'
+import { scrape } from '../support/metrics-text.ts'
 import { startRedis } from '../support/redis.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { describeUnless, servicesMissing } from '../support/services.ts'
@@ -66,6 +67,12 @@ describeUnless(servicesMissing('redis'), '/readyz while Redis does not answer', 
     const during = await until(server, 'the failure is seen', hasDetail)
     assert.deepEqual([during.code, during.status, limitsCheck(during)?.ok, during.warnings], [503, 'error', false, []])
     assertProblem(await ask(server), { status: 503, code: 'store_unavailable' })
+    const refused = { layer: 'store', code: 'store_unavailable' }
+    await eventually(10_000, 'it is counted', async () => (await scrape(server)).sum('filmgate_refusals_total', refused) >= 1)
+    const metrics = await scrape(server)
+    assert.ok(metrics.sum('filmgate_limiter_decisions_total', { policy: 'total', outcome: 'failed' }) >= 1)
+    assert.equal(metrics.value('filmgate_security_events_total', { event: 'sys_store_failure' }), 1)
+    assert.equal(metrics.value('filmgate_limiter_tracked_clients'), undefined, 'another program counts')
     assert.doesNotMatch(JSON.stringify(during), /redis:\/\/|127\.0\.0\.1/, 'nothing of where it is')
     redis.resume()
     await until(server, 'Redis is found again', ({ code }) => code === 200)

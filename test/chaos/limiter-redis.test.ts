@@ -84,7 +84,8 @@ describeUnless(servicesMissing('redis'), 'Redis fails under the limiter', () => 
     })
 
     for (const onFailure of ['deny', 'allow'] satisfies Modes[]) {
-      test(`${fault}, ${onFailure}: one wait of at most the deadline, then every answer at once`, async () => {
+      const row = onFailure === 'deny' ? '[ASVS 16.5.3] ' : ''
+      test(`${row}${fault}, ${onFailure}: one wait of at most the deadline, then every answer at once`, async () => {
         await using redis = await startRedis({ persistent: true })
         await using opened = await openTestStore(redis.url, { onFailure, timeoutMs })
         const { store, events } = opened

@@ -11,6 +11,7 @@ import { startCommand, temporaryFolder } from '../support/command.ts'
 import { openConnection } from '../support/connection.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
+import { scrape } from '../support/metrics-text.ts'
 import { operationsOf, policyOf, readDocument } from '../support/openapi.ts'
 import { asOperator } from '../support/operator.ts'
 import { startRedis } from '../support/redis.ts'
@@ -173,9 +174,11 @@ describe('a file that is wrong changes nothing', () => {
         assert.match(String(event['error']), text, name)
       }
       assert.equal(await policy(server), '"hour";q=9;w=3600', name)
+      assert.equal((await scrape(server)).value('filmgate_config_last_reload_success'), 0)
     }
     assert.equal((await reloadWith(server, good.replace('9', '8')))['ok'], true)
     assert.equal(await policy(server), '"hour";q=8;w=3600')
+    assert.equal((await scrape(server)).value('filmgate_config_last_reload_success'), 1)
   })
 
   test('no secret is in it', async () => {

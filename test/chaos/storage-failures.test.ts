@@ -63,7 +63,7 @@ const failAndRecover = async (
   await verify()
 }
 
-test('a database file that cannot be written: writes 503, reads go on, recovery by itself', async () => {
+test('[ASVS 16.5.2] a database file that cannot be written: writes 503, reads go on, recovery by itself', async () => {
   const ledger = createLedger()
   await using server = await startServer({ env: voterEnv })
   const verify = (): Promise<void> => ledger.verify(storedInFolder(server.dataDir))
@@ -129,7 +129,7 @@ test('SIGKILL while the file cannot be written: the next start finds none of the
   }
 })
 
-test('a full disk: writes 503, reads go on, recovery by itself', async () => {
+test('[ASVS 16.5.2] a full disk: writes 503, reads go on, recovery by itself', async () => {
   const ledger = createLedger()
   await using disk = await mountSmallDisk(80)
   const verify = async (): Promise<void> => {

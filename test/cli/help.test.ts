@@ -80,6 +80,9 @@ const done = (name: string): string => {
   return /^(user (?!add|list)|key add|audit)/.test(name) ? users : 'true'
 }
 
+/** They ask a running server. */
+const asking: ReadonlySet<string> = new Set(['limits', 'decisions', 'ban', 'unban', 'explain'])
+
 describe('the example of a command works', () => {
   for (const { name, example } of commands.filter((command) => command.name !== 'serve')) {
     test(example, async () => {
@@ -89,10 +92,10 @@ describe('the example of a command works', () => {
       const { code: doneCode, stdout, stderr: doneStderr } = await runCommand([], { ...options, wrap: shell(done(name)) })
       assert.equal(doneCode, 0, doneStderr)
       const script = name === 'key revoke' ? example.replace('4fGh7Kq2LmZx', stdout.trim().split('\n').at(-1) ?? '') : example
-      // The one command that asks a running server.
-      await using server = name === 'limits' ? await startServer({ dataDir: join(folder.path, 'data') }) : undefined
+      await using server = asking.has(name) ? await startServer({ dataDir: join(folder.path, 'data') }) : undefined
       const running = server === undefined ? {} : { FILMGATE_SERVER_PORT: String(server.port) }
-      const { code, stderr } = await runCommand([], { ...options, env: { ...env, ...running }, wrap: shell(script) })
+      const before = name === 'unban' ? 'filmgate ban 203.0.113.7 >&2 && ' : ''
+      const { code, stderr } = await runCommand([], { ...options, env: { ...env, ...running }, wrap: shell(before + script) })
       assert.equal(code, 0, stderr)
     })
   }

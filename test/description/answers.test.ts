@@ -12,6 +12,7 @@ import type { Calls } from '../support/call-scene.ts'
 import { assertDescribed, operationsOf, ownerOf, readDocument, targetOf } from '../support/openapi.ts'
 import { asOperator } from '../support/operator.ts'
 import { raisedLimits, startServer } from '../support/server.ts'
+import { securityCalls } from '../support/security-calls.ts'
 import { filmCalls, siteCalls } from '../support/site-calls.ts'
 
 /** Everything is sent from one address. */
@@ -82,6 +83,7 @@ const json = { 'Content-Type': 'application/json' }
 const calls: Calls = {
   ...filmCalls({ key, powerless }),
   ...siteCalls(key),
+  ...securityCalls({ server, operator, key }),
   ...accountCalls({ server, admin: () => admin, newcomer, adminKey }),
 }
 

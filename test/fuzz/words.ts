@@ -21,7 +21,7 @@ export const targets = [
   '/\u00ff\u00fe', '/<script>', '/"\'', '/${7*7}', '/?__proto__[a]=b', '/?constructor=1', '/?a=b&a=c', '/?like=1;like=2', '/?like[]=1', '/?like=01',
   '/?like=999999999999999', '/?like=9999999999999999', '/?limit=-1', '/?%', '/?=&=&', '/?'.padEnd(4096, 'a=b&'), '/'.padEnd(4096, 'a'),
   '/'.padEnd(4098, 'a'), '/'.padEnd(9000, '%61'), '/openapi.json', '/docs', '/problems/not_found', '/problems/__proto__', '/.well-known/jwks.json',
-  '/.well-known/security.txt', '/index.html', '/assets/../../package.json', '/assets/%2e%2e/', '/metrics', '/readyz', '/v1/limits/x', '/v1/users/me',
+  '/.well-known/security.txt', '/robots.txt', '/index.html', '/assets/../../package.json', '/assets/%2e%2e/', '/metrics', '/readyz', '/v1/limits/x', '/v1/users/me',
   '/csp-report', '/v1/films/export', '/v1/films/random?count=20', '/v1/films/top', '/v1/films/1/similar', '/favicon.ico', '/.git/config', '/.env',
 ]
 

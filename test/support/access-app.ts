@@ -19,10 +19,13 @@ import { openMasterKey } from '../../src/credentials/master-key.ts'
 import { createVoterIds } from '../../src/credentials/voter-id.ts'
 import { type Database, openDatabase } from '../../src/db/open.ts'
 import type { Outcome } from '../../src/db/unit.ts'
-import { createLog, createMemoryStore } from '../../src/layers/index.ts'
+import { createLog, createMemoryDecisions, createMemoryStore, endedRequest } from '../../src/layers/index.ts'
 import { openAccounts } from '../../src/serve/accounts.ts'
+import { openMetrics } from '../../src/serve/metrics.ts'
+import { openMonitor } from '../../src/serve/monitor.ts'
 import { createProtections } from '../../src/serve/protections.ts'
 import { buildOpsApp } from '../../src/side-apps.ts'
+import { assertSecretsKept } from './log-secrecy.ts'
 
 const plenty = '100000000 per day'
 
@@ -53,9 +56,19 @@ export const openAccessApp = async (given?: Database) => {
   const limiterStore = createMemoryStore({ clock, maxTrackedClients: 1000 })
   const shared = { config, clock, observe: log.event, database, masterKey, trail, limiterStore }
   const accounts = await openAccounts({ ...shared, warn: () => undefined })
+  const { monitor } = await openMonitor({ ...shared, store: createMemoryDecisions() })
+  const metrics = openMetrics({ droppedLines: 0, isFailing: false })
   const app = await buildApp({
     ...shared,
     certificates: undefined,
+    monitor,
+    begun: metrics.begun,
+    ended: (record, request) => {
+      log.access(record)
+      metrics.ended(record, request)
+      if (request !== undefined) monitor.request(endedRequest(record, request))
+    },
+    isKnownPlace: accounts.isKnownPlace,
     accounts: accounts.routes,
     credentials: accounts.credentials,
     protections: createProtections(config),
@@ -66,7 +79,7 @@ export const openAccessApp = async (given?: Database) => {
     voterId: createVoterIds(Buffer.alloc(32)),
     onUntrustedProxy: () => undefined,
   })
-  const ops = await buildOpsApp({ ...shared, log, databaseDir: folder, warnings: () => [] })
+  const ops = await buildOpsApp({ ...shared, log, databaseDir: folder, warnings: () => [], metrics })
   await films.add({ name: 'Frozen' })
   return {
     app,
@@ -81,6 +94,7 @@ export const openAccessApp = async (given?: Database) => {
       await accounts.close()
       if (given === undefined) await database.close()
       rmSync(folder, { recursive: true })
+      assertSecretsKept(lines.join(''))
     },
   }
 }

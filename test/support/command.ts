@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { assertSecretsKept, keepEnvironment } from './log-secrecy.ts'
+
 const main = join(import.meta.dirname, '../../src/main.ts')
 
 /** Hundreds of these processes start: compiled once, each is ready in two thirds of the time. */
@@ -56,7 +58,12 @@ export const startCommand = (args: readonly string[], options: CommandOptions & 
   // It may end before it has read all of it.
   child.stdin.on('error', () => undefined)
   if (options.input !== null) child.stdin.end(options.input ?? '')
-  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
+  keepEnvironment(env)
+  const ended = once(child, 'close').then(([code]) => {
+    // Other commands are asked for secrets, and print them.
+    if (args[0] === 'serve') assertSecretsKept(output.stdout + output.stderr)
+    return { code: code as number | null, ...output }
+  })
   return {
     process: child,
     ended,

@@ -20,12 +20,14 @@ import { createAuditTrail } from '../../src/api/audit/trail.ts'
 import type { Role } from '../../src/core/access.ts'
 import type { SecurityEvent } from '../../src/core/events.ts'
 import { HashGate } from '../../src/credentials/hash-gate.ts'
+import { createTried } from '../../src/credentials/tried.ts'
 import { createAccountId } from '../../src/credentials/ids.ts'
 import { hashPassword } from '../../src/credentials/password-hash.ts'
 import type { Database } from '../../src/db/open.ts'
 import * as layers from '../../src/layers/index.ts'
 import { goodPassword } from './accounts.ts'
 import type { DatabaseKind, OpenDatabase } from './databases.ts'
+import { assertSecretsKept } from './log-secrecy.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 
 export interface LoginAppOptions {
@@ -37,6 +39,8 @@ export interface LoginAppOptions {
   readonly accountFailures?: string
   readonly requireMfaFor?: readonly Role[]
   readonly publicOrigin?: string
+  /** Whether a decision is in force about an account. */
+  readonly isShut?: (accountId: string) => boolean
 }
 
 /** Logins and sessions behind the layers, with a clock in the hands of the test; X-Forwarded-For says who asks. */
@@ -100,6 +104,7 @@ export const openLoginApp = async (options: LoginAppOptions): Promise<LoginApp> 
       await server.close()
       keys.close()
       store.close()
+      assertSecretsKept(events.map((event) => JSON.stringify(event)).join('\n'))
     },
   }
 }
@@ -121,8 +126,12 @@ export const openLoginScene = async (
   const clock = createManualClock(sceneStartMs)
   const app = await openLoginApp({ database: opened.database, clock, ...options })
   const dispose = async (): Promise<void> => {
-    await app[Symbol.asyncDispose]()
-    await opened[Symbol.asyncDispose]()
+    try {
+      await app[Symbol.asyncDispose]()
+    } finally {
+      // What the end of the app finds wrong must not leave a connection that keeps the process.
+      await opened[Symbol.asyncDispose]()
+    }
   }
   return { app, clock, opened, [Symbol.asyncDispose]: dispose }
 }
@@ -153,6 +162,7 @@ const createParts = async (options: LoginAppOptions, observe: (event: SecurityEv
     sessionStatements: createSessionStatements(database, times),
     places,
     publicOrigin: options.publicOrigin ?? '',
+    triedOf: createTried(key),
   }
   const parts: LoginApp['parts'] = {
     ...shared,
@@ -162,6 +172,7 @@ const createParts = async (options: LoginAppOptions, observe: (event: SecurityEv
       accounts: failureLimit('account', options.accountFailures ?? '100 per hour'),
       places,
       observe,
+      ...(options.isShut === undefined ? {} : { isShut: options.isShut }),
     }),
     sessions: createSessions(shared),
   }

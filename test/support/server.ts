@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { type CommandResult, runCommand, temporaryFolder } from './command.ts'
+import { assertSecretsKept, keepConfig, keepEnvironment, keepFiles } from './log-secrecy.ts'
 
 /** Limits so high that a test about something else never meets them, yet counted like any. */
 export const raisedLimits = `
@@ -55,7 +56,10 @@ export interface TestServer extends AsyncDisposable {
 
 const main = join(import.meta.dirname, '../../src/main.ts')
 
-/** The real program, in a process and a data folder of its own, on free ports. Resolves when it listens; rejects with its last words. */
+/**
+ * The real program, in a process and a data folder of its own, on free ports. Resolves when it listens; rejects with its last words. Its end
+ * rejects when a secret that this test file used stands in its log.
+ */
 export const startServer = async (options: StartOptions = {}): Promise<TestServer> => {
   const folder = mkdtempSync(join(tmpdir(), 'filmgate-test-'))
   const dataDir = options.dataDir ?? join(folder, 'data')
@@ -72,6 +76,8 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
     ...options.env,
   }
   const child = spawn(program, args, { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  keepEnvironment(env)
+  keepConfig(options.toml ?? '')
   const output = collect(child)
   const exited = once(child, 'exit') as Promise<[number | null, string | null]>
 
@@ -83,10 +89,13 @@ export const startServer = async (options: StartOptions = {}): Promise<TestServe
   }
   const dispose = async (): Promise<void> => {
     await kill('SIGKILL')
+    keepFiles(dataDir)
     rmSync(folder, { recursive: true, force: true })
+    assertSecretsKept(output.written() + output.stderr())
   }
   try {
     const { url, opsUrl } = await output.listening
+    keepFiles(dataDir)
     return {
       url,
       opsUrl,
@@ -122,10 +131,12 @@ interface Waiter {
 
 const collect = (child: ChildProcess) => {
   const records: LogRecord[] = []
+  const pieces: string[] = []
   const waiters = new Set<Waiter>()
   let stderr = ''
   let rest = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    pieces.push(text)
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) {
@@ -157,5 +168,5 @@ const collect = (child: ChildProcess) => {
       waiters.add(waiter)
     })
   }
-  return { listening, ended, logged, log: () => records, stderr: () => stderr }
+  return { listening, ended, logged, log: () => records, written: () => pieces.join(''), stderr: () => stderr }
 }

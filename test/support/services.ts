@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path'
 import { describe, test } from 'node:test'
 
 /** Programs of the machine that some tests need beside Node; `scripts/services` installs them. */
-export type Service = 'postgres' | 'chromium' | 'openssl' | 'redis' | 'faketime' | 'proxies'
+export type Service = 'postgres' | 'chromium' | 'openssl' | 'redis' | 'faketime' | 'proxies' | 'crowdsec' | 'fail2ban' | 'prometheus'
 
 const isProgram = (path: string): boolean => {
   try {
@@ -49,13 +49,22 @@ export const proxyProgram = (name: 'caddy' | 'nginx' | 'haproxy'): string | unde
 export const faketimeLibrary = (): string | undefined =>
   ['/usr/lib/*/faketime', '/usr/lib/faketime', '/usr/local/lib/faketime'].flatMap((folder) => globSync(`${folder}/libfaketimeMT.so.1`))[0]
 
+/** The server and the program that checks its files, which are of one package. */
+export const prometheusPrograms = (): { readonly server: string; readonly promtool: string } | undefined => {
+  const [server, promtool] = [onPath('prometheus'), onPath('promtool')]
+  return server === undefined || promtool === undefined ? undefined : { server, promtool }
+}
+
 const find: Readonly<Record<Service, () => string | undefined>> = {
+  crowdsec: () => onPath('crowdsec-custom-bouncer'),
+  fail2ban: () => onPath('fail2ban-server'),
   postgres: postgresFolder,
   chromium: chromiumPath,
   openssl: () => onPath('openssl'),
   redis: () => redisPrograms()?.server,
   faketime: faketimeLibrary,
   proxies: () => ((['caddy', 'nginx', 'haproxy'] as const).every((name) => proxyProgram(name) !== undefined) ? 'all' : undefined),
+  prometheus: () => prometheusPrograms()?.server,
 }
 
 /**

@@ -60,8 +60,9 @@ const fillUp = (path: string, ballast: string): void => {
   const block = Buffer.alloc(4096, 1)
   writeFileSync(ballast, '')
   const { bavail, bsize } = statfsSync(path)
-  writeFileSync(ballast, Buffer.alloc(bavail * bsize, 1))
   try {
+    // Somebody else may write meanwhile: then the end comes sooner.
+    writeFileSync(ballast, Buffer.alloc(bavail * bsize, 1))
     for (;;) writeFileSync(ballast, block, { flag: 'a' })
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error

@@ -3,7 +3,9 @@ import { after, before, describe, test } from 'node:test'
 
 import { ask, assertLogged, assertProblem, assertQuietLog, assertSafe, chunked, exchange, requestBytes } from '../support/attack.ts'
 import { runCommand } from '../support/command.ts'
+import { eventually } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
+import { scrape } from '../support/metrics-text.ts'
 import { runToEnd, startServer, type TestServer } from '../support/server.ts'
 
 const redirecting = async (env: Readonly<Record<string, string>> = {}, toml?: string) => {
@@ -41,6 +43,14 @@ describe('plain HTTP beside TLS', () => {
         assertSafe(answer)
         await assertLogged(server, answer, 'ok')
       }
+  })
+
+  test('what is sent there or refused is in the metrics of the API', async () => {
+    const counted = async () => (await scrape(server)).sum('http_server_request_duration_seconds_count', { route: '_none', status: '308' })
+    const earlier = await counted()
+    await ask(plain, { target: '/v1/films/1', fields: { Host: `localhost:${plain.port}` } })
+    await eventually(10_000, 'it is counted', async () => (await counted()) === earlier + 1)
+    assert.equal((await scrape(server)).value('http_server_active_requests'), 0)
   })
 
   test('whoever asked by another name of this machine is sent to that name', async () => {

@@ -26,6 +26,8 @@ export interface AccountParts {
   readonly sessions: Sessions
   /** `server.public_url`, or empty: the origin of our own pages where a proxy stands in front. */
   readonly publicOrigin: string
+  /** The name that was tried, as a digest for events. */
+  readonly triedOf: (username: string) => string
 }
 
 /**
@@ -44,10 +46,16 @@ export interface Passwords {
 /** Limits on guesses: of a client, of a client for one account, and of everybody for one account. */
 export interface LoginFailures {
   /**
-   * Takes a failure in advance, for passwords and second factors alike; resolves with what gives it back when the guess was right. Rejects
-   * with quota_exceeded. The same for names that nobody has.
+   * Takes a failure in advance, for passwords and second factors alike. Rejects with quota_exceeded. The same for names that nobody has.
    */
-  reserve(request: FastifyRequest, username: string, account: Account | undefined): Promise<() => Promise<void>>
+  reserve(request: FastifyRequest, username: string, account: Account | undefined): Promise<ReservedFailure>
+}
+
+export interface ReservedFailure {
+  /** For a guess that was right. */
+  readonly giveBack: () => Promise<void>
+  /** By a decision about the account nobody logs in to it from here: the guess is looked at, and wrong whatever it is. */
+  readonly isShut: boolean
 }
 
 export type FactorMethod = 'totp' | 'recovery_code' | 'passkey'

@@ -26,11 +26,15 @@ const everyMs = 10 * 60_000
 const keptMs = 24 * 60 * 60_000
 /** API keys that are good for nothing any more; the audit trail knows of them for longer. */
 const keysKeptMs = 90 * 24 * 60 * 60_000
+/** Decisions that are over, for those who ask why they were refused. */
+const decisionsKeptMs = 30 * 24 * 60 * 60_000
+/** Of those that are over, so many of the newest at most: a client with many addresses can bring about many. */
+const mostDecisions = 100_000
 /** Rows in one statement: none holds up other writers for long. */
 const batchRows = 500
 
 /**
- * Old sessions with their tokens, half-done logins, answered challenges, claim codes, and API keys that ended long ago. Used refresh tokens
+ * Old sessions with their tokens, half-done logins, answered challenges, claim codes, and API keys and decisions that ended long ago. Used refresh tokens
  * of a session that lives stay as long as it does: that one of them comes again is how a theft is seen.
  */
 export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOptions): Sweep => {
@@ -48,7 +52,7 @@ export const openSweep = ({ database, epochMs, idleMs, timers, warn }: SweepOpti
   }
   const run = async (): Promise<number> => {
     const now = epochMs()
-    const moments = { now, idle: now - idleMs, kept: now - keptMs, keysKept: now - keysKeptMs }
+    const moments = { now, idle: now - idleMs, kept: now - keptMs, keysKept: now - keysKeptMs, decisionsKept: now - decisionsKeptMs }
     let all = 0
     for (const deletion of deletions) {
       // The store may close next.
@@ -82,6 +86,8 @@ interface Moments extends Record<string, number> {
   kept: number
   /** API keys that ended before then are not kept any more. */
   keysKept: number
+  /** Decisions that were over before then are not kept any more. */
+  decisionsKept: number
 }
 
 const isOver = ({ now, idle, kept }: Moments) => sql`(s.revoked_at <= ${kept} or s.expires_at <= ${now} or s.last_used_at <= ${idle})`
@@ -89,7 +95,7 @@ const isOver = ({ now, idle, kept }: Moments) => sql`(s.revoked_at <= ${kept} or
 const compileDeletions = (db: Kysely<Tables>) => {
   /** Of one table, by its key. */
   const batch = (table: string, key: string, rows: (moments: Moments) => RawBuilder<unknown>) =>
-    template<Moments>(['now', 'idle', 'kept', 'keysKept'], (moments) => ({
+    template<Moments>(['now', 'idle', 'kept', 'keysKept', 'decisionsKept'], (moments) => ({
       compile: () =>
         sql`delete from ${sql.table(table)} where ${sql.ref(key)} in (${rows(moments)} limit ${sql.lit(batchRows)}) returning ${sql.ref(key)}`.compile(
           db,
@@ -111,5 +117,12 @@ const compileDeletions = (db: Kysely<Tables>) => {
       ({ keysKept }) => sql`select k.id from api_key k where k.revoked_at <= ${keysKept} or k.expires_at <= ${keysKept}`,
     ),
     ...['pending_login', 'spent_challenge', 'claim_code'].map(expired),
+    batch('decision', 'id', ({ decisionsKept }) => sql`select d.id from decision d where d.expires_at <= ${decisionsKept}`),
+    batch(
+      'decision',
+      'id',
+      ({ now }) =>
+        sql`select d.id from decision d where d.expires_at <= ${now} and d.seq <= (select n.seq from decision n order by n.seq desc limit 1 offset ${sql.lit(mostDecisions)})`,
+    ),
   ]
 }

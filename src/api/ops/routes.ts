@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 
 import type { Database } from '../../db/open.ts'
+import type { Metrics } from '../../layers/index.ts'
 
 export interface OpsOptions {
   readonly database: Database
@@ -12,6 +13,7 @@ export interface OpsOptions {
   readonly limiter?: Limiter | undefined
   /** Findings of the process itself that make it worth a look though it serves, such as an untrusted proxy. */
   readonly warnings: () => readonly string[]
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'>
 }
 
 interface Limiter {
@@ -31,7 +33,7 @@ interface Check {
 }
 
 /** For the orchestrator and the operator, on the ops listener alone. */
-export const opsRoutes = (app: FastifyInstance, { database, databaseDir, limiter, warnings }: OpsOptions): void => {
+export const opsRoutes = (app: FastifyInstance, { database, databaseDir, limiter, warnings, metrics }: OpsOptions): void => {
   const config = { access: 'public', limits: 'none' } as const
 
   app.get('/livez', { config }, (_request, reply) => reply.send({ status: 'ok' }))
@@ -45,6 +47,10 @@ export const opsRoutes = (app: FastifyInstance, { database, databaseDir, limiter
     const ok = checks.every((check) => check.ok)
     return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'error', checks, warnings: [...warnings(), ...uncounted(limiter)] })
   })
+
+  app.get('/metrics', { config: { ...config, produces: 'text/plain' } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  )
 }
 
 /** A durable write, because a database that can only be read is not ready to take votes. */

@@ -41,6 +41,7 @@ const tagTexts: Readonly<Record<string, string>> = {
   'API keys': 'Credentials for programs that act for you.',
   Users: 'For admins: all accounts.',
   Limits: 'For operators: how often anybody may call.',
+  Security: 'For operators: what happened, who is refused, and why.',
   Audit: 'For operators: who changed what.',
   About: 'What this server says of itself.',
   Page: 'For people with a browser.',
@@ -59,6 +60,13 @@ const apiKey = {
   bearerFormat: 'API key: fg_<id>_<secret><checksum>',
   description:
     'An API key, made by POST /v1/keys. Until there is an admin, starter.key in the data folder of the server holds one that may add films.',
+}
+
+const keyField = {
+  type: 'apiKey',
+  in: 'header',
+  name: 'X-Api-Key',
+  description: 'An API key, for bouncers of CrowdSec, which send it nowhere else. Other routes ignore this field.',
 }
 
 /** The description of the API by its own table of routes, so that it cannot say anything else than what is served. */
@@ -80,7 +88,7 @@ export const describeApi = (options: DescriptionOptions): ApiDescription => {
       schemas: namedSchemas,
       responses: sharedRefusals(routes, options),
       headers: headerFields,
-      securitySchemes: { accessToken, apiKey },
+      securitySchemes: { accessToken, apiKey, keyField },
     },
   }
 }

@@ -63,7 +63,8 @@ const goodAnswers = (route: RouteEntry): Readonly<Record<string, Response>> =>
   Object.fromEntries(
     Object.entries(route.schema.answers ?? {}).map(([status, { description, headers = [] }]) => {
       const media = goodMedia(route, Number(status))
-      const content = media && { content: { [route.config.produces ?? 'application/json']: media } }
+      const [first = 'application/json', ...others] = [route.config.produces ?? []].flat()
+      const content = media && { content: { [first]: media, ...Object.fromEntries(others.map((type) => [type, plain])) } }
       return [status, { description, headers: headersOf([...everyAnswer, ...headers]), ...content }]
     }),
   )
@@ -72,8 +73,10 @@ const goodMedia = ({ method, config, schema }: RouteEntry, status: number): Medi
   if (method === 'HEAD' || status === 304) return undefined
   const body = ((schema.response ?? {}) as Readonly<Record<number, unknown>>)[status]
   if (body !== undefined) return mediaOf(body)
-  return config.produces === undefined ? undefined : { schema: { type: 'string' } }
+  return config.produces === undefined ? undefined : plain
 }
+
+const plain: Media = { schema: { type: 'string' } }
 
 const natureOf = ({ config, schema }: RouteEntry, { publicPermissions }: OperationOptions): Nature => {
   const { access = 'authenticated' } = config
@@ -110,10 +113,11 @@ export const sharedRefusals = (routes: readonly RouteEntry[], options: Operation
 
 /** A permission stands in the list as a role does (OpenAPI 3.1.1 section 4.8.30). Where it is open to everybody credentials are welcome, too. */
 const securityOf = ({ config }: RouteEntry, { publicPermissions }: OperationOptions): Operation['security'] => {
-  const { access = 'authenticated', freshLogin, sessionOnly } = config
+  const { access = 'authenticated', freshLogin, sessionOnly, keyField } = config
   if (access === 'public' || publicPermissions.has(access as Permission)) return [{}, { accessToken: [] }, { apiKey: [] }]
   const needed = access === 'authenticated' ? [] : [access]
-  return freshLogin === true || sessionOnly === true ? [{ accessToken: needed }] : [{ accessToken: needed }, { apiKey: needed }]
+  if (freshLogin === true || sessionOnly === true) return [{ accessToken: needed }]
+  return [{ accessToken: needed }, { apiKey: needed }, ...(keyField === undefined ? [] : [{ keyField: needed }])]
 }
 
 /** What no schema can say. */

@@ -22,6 +22,8 @@ export interface SiteRoutesOptions extends Omit<DescriptionOptions, 'limitsOf'>,
   readonly address: string
   /** Where the operator may lay a security.txt. */
   readonly dataDir: string
+  /** The beginning of paths that lead nowhere: robots.txt asks crawlers to stay away from them, so whoever comes has not obeyed. */
+  readonly decoyPrefix: string
   readonly epochMs: () => number
   /** Told once, at the start, when the security.txt has expired. */
   readonly warn: (message: string) => void
@@ -47,6 +49,7 @@ const config = { access: 'public', limits: 'none' } as const
 export const siteRoutes = (server: FastifyInstance, options: SiteRoutesOptions): (() => ApiDescription) => {
   problemRoutes(server, options)
   securityTxtRoute(server, options)
+  robotsTxtRoute(server, options)
   cspReportRoute(server, options)
   const schema = { ...describeSelf, querystring: NoQuery, response: { 200: AnyDescription } }
   server.get('/openapi.json', { schema, config }, (request, reply) => current().answer(request, reply))
@@ -110,4 +113,11 @@ const securityTxtRoute = (server: FastifyInstance, { dataDir, epochMs, warn }: S
     if (file.expiresMs <= epochMs()) throw contactExpired
     return answer(request, reply)
   })
+}
+
+/** RFC 9309. It names nothing that is there: who reads it in order to find something finds a trap. */
+const robotsTxtRoute = (server: FastifyInstance, { decoyPrefix }: SiteRoutesOptions): void => {
+  const body = `User-agent: *\nDisallow: ${decoyPrefix}\n`
+  const answer = createFixedAnswer({ body, type: 'text/plain; charset=utf-8', cacheControl: anHour })
+  server.get('/robots.txt', { schema: { hide: true, querystring: NoQuery }, config: { ...config, produces: 'text/plain' } }, answer)
 }

@@ -6,6 +6,8 @@ import { OpenSession, SecondFactorDue } from '../accounts/sessions/session-schem
 import { ListedUser, User } from '../accounts/users/users-schema.ts'
 import { Entry } from '../audit/schema.ts'
 import { Film, NewFilm, RandomFilm, VoteReceipt } from '../films/schema.ts'
+import { Event } from '../security/event-schema.ts'
+import { Decision, ListedDecision } from '../security/schema.ts'
 import type { Reference, Schema } from './document.ts'
 import { FieldProblem, ProblemSchema } from './problem-schema.ts'
 
@@ -28,6 +30,9 @@ const named = {
   PasskeyAssertion: Assertion,
   PasskeyAttestation: Attestation,
   AuditEntry: Entry,
+  SecurityEvent: Event,
+  ListedDecision,
+  Decision,
   Problem: ProblemSchema,
   FieldProblem,
 }

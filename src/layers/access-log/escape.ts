@@ -1,6 +1,6 @@
 /**
  * Text from outside, as a JSON string that no terminal, log viewer or line-based tool can be tricked with: control characters (CR/LF and
- * ANSI injection, CWE-117), the characters that turn the reading direction, and line separators are escaped.
+ * ANSI injection, CWE-117), those that turn the reading direction or are not seen (Unicode category Cf), and line separators are escaped.
  */
 export const quote = (text: string, maxLength: number): string => {
   // Before anything is cut: a secret without its end is still one.
@@ -20,6 +20,8 @@ const hints = /fg[rm]?[_%]|eyJ/i
 /** Printable ASCII without quote and backslash: nearly everything, and it needs no work. */
 const plain = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/
 
-const deceptive = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+const deceptive = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu
 
-const escapeCharacter = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+/** Unit by unit: beyond the first plane JSON knows pairs alone (RFC 8259 section 7). */
+const escapeCharacter = (character: string): string =>
+  Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')

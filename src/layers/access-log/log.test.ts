@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
+import { WriteStream } from 'node:tty'
 
 import fc from 'fast-check'
 
@@ -9,7 +11,7 @@ import { type AccessRecord, unparsedRecord } from './record.ts'
 
 const clock = { epochMs: () => Date.UTC(2026, 0, 2, 3, 4, 5, 6), monotonicMs: () => 0 }
 
-const logged = (options: Pick<LogOptions, 'level' | 'format'>, use: (log: ReturnType<typeof createLog>) => void): string[] => {
+const logged = (options: Pick<LogOptions, 'level' | 'format' | 'terminal'>, use: (log: ReturnType<typeof createLog>) => void): string[] => {
   const lines: string[] = []
   use(createLog({ sink: { write: (line) => void lines.push(line), flush: () => undefined }, clock, ...options }))
   return lines
@@ -74,16 +76,16 @@ describe('events', () => {
   })
 })
 
-test('what a client put into an event stays one line in both formats, without control characters', () => {
+test('[ASVS 16.4.1] what a client put into an event stays one line in both formats, without control characters', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.constantFrom('json', 'pretty'), (text, format) => {
       const pointers = [`/${text}`, '\r\nfake', '\u001b[2J', '\u202e']
       const lines = logged({ level: 'info', format }, (log) => {
         log.event({ event: 'input_validation_fail', requestId: 'id', client: text, code: 'bad_request', pointers })
-        log.note('warn', 'a note', { text, number: 7 })
+        log.note('warn', `a note ${text}`, { text, number: 7 })
       })
       assert.equal(lines.length, 2)
-      for (const line of lines) assert.match(line, /^[^\p{Cc}\p{Bidi_Control}]*\n$/u)
+      for (const line of lines) assert.match(line, /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]*\n$/u)
       if (format === 'json')
         assert.deepEqual([json(lines[0])['pointers'], json(lines[1])['text'], json(lines[1])['number']], [pointers, text, 7])
     }),
@@ -101,4 +103,46 @@ test('notes and events for a terminal are short lines', () => {
     '03:04:05.006 info event event="sys_startup" address="http://localhost"\n',
     '00:00:00.000 200 GET / 0.0 ms ::1\n',
   ])
+})
+
+test('a list that a client made long is cut', () => {
+  const pointers = Array.from({ length: 10_000 }, (_, i) => `/${i}`)
+  const [line = ''] = logged({ level: 'info', format: 'json' }, (log) =>
+    log.event({ event: 'input_validation_fail', requestId: 'id', client: null, code: 'bad_request', pointers }),
+  )
+  assert.deepEqual(json(line)['pointers'], pointers.slice(0, 50))
+})
+
+/** Of the environment only what a user says: where tests run there may be no terminal. */
+const getColorDepth = (): number =>
+  WriteStream.prototype.getColorDepth.call(null, { TERM: 'xterm-256color', ...('NO_COLOR' in process.env ? { NO_COLOR: '1' } : {}) })
+
+/** A stream that says of itself what a terminal says. */
+const terminal = (isTTY: boolean) => {
+  return Object.assign(new PassThrough(), { isTTY, getColorDepth })
+}
+const pretty = (shown?: NodeJS.WritableStream): string =>
+  logged({ level: 'info', format: 'pretty', terminal: shown }, (log) => {
+    log.access(record('not_found', 404))
+    log.event(events.fatal)
+  }).join('')
+
+describe('colours', () => {
+  for (const name of ['NO_COLOR', 'NODE_DISABLE_COLORS', 'FORCE_COLOR']) delete process.env[name]
+
+  const coloured = '\u001b[90m00:00:00.000\u001b[39m \u001b[33m404\u001b[39m GET / 0.0 ms ::1 \u001b[33mnot_found\u001b[39m\n'
+
+  test('are for a terminal that shows any', () => {
+    assert.ok(pretty(terminal(true)).startsWith(coloured))
+    for (const plain of [pretty(), pretty(terminal(false))]) assert.ok(!plain.includes('\u001b'))
+  })
+
+  test('are not for who wants none (NO_COLOR)', () => {
+    process.env['NO_COLOR'] = '1'
+    try {
+      assert.ok(!pretty(terminal(true)).includes('\u001b'))
+    } finally {
+      delete process.env['NO_COLOR']
+    }
+  })
 })

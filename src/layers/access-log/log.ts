@@ -1,6 +1,7 @@
 import type { SecurityEvent, SecurityEventName } from '../../core/events.ts'
 import type { Clock } from '../../core/clock.ts'
 import { quote } from './escape.ts'
+import { createPaint, unpainted } from './paint.ts'
 import { type AccessRecord, createJsonFormat, createPrettyFormat, levelOf, type LogLevel } from './record.ts'
 import type { LogSink } from './sink.ts'
 
@@ -21,12 +22,14 @@ export interface LogLook {
 export interface LogOptions extends LogLook {
   readonly sink: LogSink
   readonly clock: Clock
+  /** What the sink writes to, where that is a terminal: pretty lines then have colours. */
+  readonly terminal?: NodeJS.WritableStream | undefined
 }
 
 const ranks = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, fatal: 5 } as const
 
-/** How loud each event is. */
-const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
+/** How loud each event is; docs/log.md has the same table. */
+export const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   sys_startup: 'info',
   sys_shutdown: 'info',
   sys_crash: 'fatal',
@@ -55,10 +58,18 @@ const eventLevels: Readonly<Record<SecurityEventName, LogLevel>> = {
   malicious_extraneous: 'warn',
   abnormal_performance: 'warn',
   malicious_cors: 'warn',
+  malicious_excess_404: 'warn',
+  malicious_attack_tool: 'warn',
+  malicious_direct_reference: 'warn',
+  decision_created: 'warn',
+  decision_lifted: 'info',
+  decision_enforced: 'warn',
 }
 
-export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
-  const formats = { json: createJsonFormat(), pretty: createPrettyFormat() }
+export const createLog = ({ sink, clock, terminal, ...look }: LogOptions): Log => {
+  const paint = terminal === undefined ? unpainted : createPaint(terminal)
+  const levelColours = { debug: paint.gray, info: paint.green, warn: paint.yellow, error: paint.red, fatal: paint.red }
+  const formats = { json: createJsonFormat(), pretty: createPrettyFormat(paint) }
   let least: number
   let format: LogLook['format']
   let formatRecord: (typeof formats)['json']
@@ -83,7 +94,7 @@ export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
     sink.write(
       isJson
         ? `{"time":"${time}","level":"${lineLevel}","msg":${quote(message, 500)}${text}}\n`
-        : `${time.slice(11, 23)} ${lineLevel} ${message}${text}\n`,
+        : `${paint.gray(time.slice(11, 23))} ${levelColours[lineLevel](lineLevel)} ${quote(message, 500).slice(1, -1)}${text}\n`,
     )
   }
 
@@ -101,8 +112,11 @@ export const createLog = ({ sink, clock, ...look }: LogOptions): Log => {
 const levelOfEvent = (event: SecurityEvent): LogLevel =>
   event.event === 'sys_config_reload' && !event.ok ? 'warn' : eventLevels[event.event]
 
+/** A list is as long as a client makes it. */
+const maxListed = 50
+
 const quoted = (value: unknown): string => {
   if (typeof value === 'string') return quote(value, 1000)
-  if (Array.isArray(value)) return `[${value.map(quoted).join(',')}]`
+  if (Array.isArray(value)) return `[${value.slice(0, maxListed).map(quoted).join(',')}]`
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'null'
 }

@@ -22,8 +22,8 @@ declare module 'fastify' {
 
 export interface AccessLogOptions {
   readonly clock: Clock
-  /** Takes the finished record of every request, exactly once. */
-  readonly write: (record: AccessRecord) => void
+  /** Takes the finished record of every request, exactly once, with the request for those who look at more of it than the log tells. */
+  readonly write: (record: AccessRecord, request: FastifyRequest) => void
   /** Whether the peer may name the request and its trace. */
   readonly isTrusted: (request: IncomingMessage) => boolean
   /** What other layers know of the request by the time it ends. */
@@ -55,7 +55,7 @@ export const accessLog: FastifyPluginCallback<AccessLogOptions> = wholeServer('a
     request.traceId = options.isTrusted(raw) ? (incomingTraceId(raw.headers['traceparent']) ?? freshTraceId()) : ownTrace + request.id
     reply.header('x-request-id', request.id)
     // 'close' comes after every answer and also when the client goes away first, which Fastify's onResponse does not see.
-    reply.raw.on('close', () => options.write(finish(request, reply, options)))
+    reply.raw.on('close', () => options.write(finish(request, reply, options), request))
     next()
   })
   done()

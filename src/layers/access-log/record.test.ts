@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 
 import fc from 'fast-check'
 
+import type { Paint } from './paint.ts'
 import { type AccessRecord, createJsonFormat, createPrettyFormat, levelOf, unparsedRecord } from './record.ts'
 
 const example: AccessRecord = {
@@ -23,12 +24,35 @@ const example: AccessRecord = {
   error: null,
 }
 
+const colour = (name: string) => (said: string) => `<${name}>${said}</${name}>`
+const colours: Paint = { green: colour('green'), cyan: colour('cyan'), yellow: colour('yellow'), red: colour('red'), gray: colour('gray') }
+
 const parse = (line: string): Record<string, unknown> => JSON.parse(line) as Record<string, unknown>
 
-const text = fc.option(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom('\n', '\u001b[31m', '\u202e', '"\\')))
+const text = fc.option(
+  fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(
+      '\r\n',
+      '\u001b[31m',
+      '\u009b2J',
+      '\u007f',
+      '\u202e',
+      '\u2028',
+      '\ud800',
+      '"\\',
+      '\u{e0041}',
+      'a'.repeat(8192),
+      '\u0000'.repeat(8192),
+    ),
+  ),
+)
 const anyRecord: fc.Arbitrary<AccessRecord> = fc
   .record({
     epochMs: fc.nat(),
+    method: text,
+    client: text,
     route: text,
     path: text,
     userAgent: text,
@@ -36,12 +60,22 @@ const anyRecord: fc.Arbitrary<AccessRecord> = fc
     error: text,
     status: fc.option(fc.integer({ min: 100, max: 599 })),
     durationMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
-    verdict: fc.constantFrom('ok', 'internal', 'quota_exceeded', 'aborted'),
+    verdict: fc.oneof(fc.constantFrom('ok', 'internal', 'quota_exceeded', 'aborted'), text.map(String)),
   })
   .map((members) => ({ ...example, ...members }))
 
+/** What moves a cursor, ends a line, colours, turns the reading direction, hides, or is half of a character. */
+const deceptive = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
+
+/** Every character of every member escaped, and the words of ours. */
+const maxLineLength = 6 * (40 + 200 + 1024 + 100 + 64 + 256 + 100 + 4096) + 500
+
+/** As the log shows it. */
+const cut = (given: string | null, maxLength: number): string | null =>
+  given !== null && given.length > maxLength ? `${given.slice(0, maxLength)}…` : given
+
 describe('a JSON line', () => {
-  test('has the fields of the contract in their order, and ends in a newline', () => {
+  test('[ASVS 16.2.1] [ASVS 16.2.4] has the members of the contract in their order, and ends in a newline', () => {
     const line = createJsonFormat()(example)
     assert.ok(line.endsWith('}\n'))
     assert.deepEqual(Object.entries(parse(line)), [
@@ -64,18 +98,31 @@ describe('a JSON line', () => {
     ])
   })
 
-  test('is one line of JSON whatever a client sends', () => {
+  test('[ASVS 16.4.1] is one bounded line of JSON that no terminal acts on, whatever stands in any member', () => {
     const format = createJsonFormat()
     fc.assert(
       fc.property(anyRecord, (record) => {
         const line = format(record)
         assert.equal(line.indexOf('\n'), line.length - 1)
-        const { user_agent, path, route, principal, status, error = null } = parse(line)
+        assert.doesNotMatch(line.slice(0, -1), deceptive)
+        assert.ok(line.length <= maxLineLength, `${line.length}`)
+        const { method, client, user_agent, path, route, principal, status, verdict, error = null } = parse(line)
         assert.deepEqual(
-          [user_agent, path, route, principal, status, error],
-          [record.userAgent, record.path, record.route, record.principal, record.status, record.error],
+          { method, client, user_agent, path, route, principal, status, verdict, error },
+          {
+            method: cut(record.method, 40),
+            client: cut(record.client, 100),
+            user_agent: cut(record.userAgent, 256),
+            path: cut(record.path, 1024),
+            route: cut(record.route, 200),
+            principal: cut(record.principal, 64),
+            status: record.status,
+            verdict: cut(record.verdict, 100),
+            error: cut(record.error, 4096),
+          },
         )
       }),
+      { numRuns: 1000 },
     )
   })
 
@@ -112,9 +159,30 @@ describe('a line for a terminal', () => {
     )
   })
 
-  test('is one line without control characters, whatever a client sends', () => {
+  test('[ASVS 16.4.1] is one bounded line without control characters, whatever stands in any member', () => {
     const format = createPrettyFormat()
-    fc.assert(fc.property(anyRecord, (record) => assert.match(format(record), /^[^\p{Cc}\p{Bidi_Control}]*\n$/u)))
+    fc.assert(
+      fc.property(anyRecord, (record) => {
+        const line = format(record)
+        assert.ok(line.endsWith('\n') && line.length <= maxLineLength)
+        assert.doesNotMatch(line.slice(0, -1), deceptive)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('in colours says the same, and no colour is of a client', () => {
+    const painted = createPrettyFormat(colours)
+    const format = createPrettyFormat()
+    fc.assert(
+      fc.property(anyRecord, (record) =>
+        assert.equal(painted(record).replaceAll(/<\/?[a-z]+>/g, ''), format(record).replaceAll(/<\/?[a-z]+>/g, '')),
+      ),
+    )
+    const statuses = [200, 304, 404, 500, null].map(
+      (status) => /<[a-z]+>(?=\d{3} |\d{3}<|---)/.exec(painted({ ...example, status }).slice(25))?.[0],
+    )
+    assert.deepEqual(statuses, ['<green>', '<cyan>', '<yellow>', '<red>', '<gray>'])
   })
 })
 

@@ -1,4 +1,5 @@
 import { quote } from './escape.ts'
+import { type Paint, unpainted } from './paint.ts'
 import { loggedPath } from './path.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal'
@@ -34,8 +35,27 @@ export const levelOf = ({ verdict, status }: AccessRecord): LogLevel => {
   return status !== null && status >= 500 ? 'error' : 'warn'
 }
 
-/** Request ids, trace ids, methods and canonical addresses: their own syntax leaves nothing to escape. */
+/** Request and trace ids: made or checked by request-id.ts, whose syntax leaves nothing to escape. */
 const plain = (token: string | null): string => (token === null ? 'null' : `"${token}"`)
+
+/** Canonical addresses: most lines differ in it, so what has nothing to escape is not looked at twice. */
+const quoteAddress = (address: string | null): string =>
+  address === null || isAddress.test(address) ? plain(address) : quote(address, 100)
+
+const isAddress = /^[\da-f.:]{1,45}$/
+
+/** For what has few values: the last one is kept. */
+const createQuoted = (maxLength: number): ((text: string | null) => string) => {
+  let last: string | null = null
+  let quoted = 'null'
+  return (text) => {
+    if (text !== last) {
+      last = text
+      quoted = orNull(text, maxLength)
+    }
+    return quoted
+  }
+}
 
 const orNull = (text: string | null, maxLength: number): string => (text === null ? 'null' : quote(text, maxLength))
 
@@ -77,31 +97,40 @@ const formatMs = (ms: number): string => {
 /** One JSON object a line, built by hand from the fields above: a general serialiser costs several times as much. */
 export const createJsonFormat = (): FormatRecord => {
   const timestamp = createTimestamps()
+  const [method, verdict] = [createQuoted(40), createQuoted(100)]
   const target = createRepeated(
     (a, b) => a.path === b.path && a.status === b.status && a.method === b.method && a.route === b.route,
     (r) =>
-      `,"method":${plain(r.method)},"route":${orNull(r.route, 200)},"path":${orNull(r.path, 1024)},"status":${r.status},"duration_ms":`,
+      `,"method":${method(r.method)},"route":${orNull(r.route, 200)},"path":${orNull(r.path, 1024)},"status":${r.status},"duration_ms":`,
   )
   const caller = createRepeated(
     (a, b) =>
       a.client === b.client && a.userAgent === b.userAgent && a.verdict === b.verdict && a.principal === b.principal && a.error === b.error,
     (r) =>
-      `,"client":${plain(r.client)},"principal":${orNull(r.principal, 64)},"user_agent":${orNull(r.userAgent, 256)}` +
-      `,"verdict":"${r.verdict}"${r.error === null ? '' : `,"error":${quote(r.error, 4096)}`}}\n`,
+      `,"client":${quoteAddress(r.client)},"principal":${orNull(r.principal, 64)},"user_agent":${orNull(r.userAgent, 256)}` +
+      `,"verdict":${verdict(r.verdict)}${r.error === null ? '' : `,"error":${quote(r.error, 4096)}`}}\n`,
   )
   return (r) =>
     `{"time":"${timestamp(r.epochMs)}","level":"${levelOf(r)}","msg":"request","request_id":"${r.requestId}","trace_id":${plain(r.traceId)}` +
     `${target(r)}${formatMs(r.durationMs)},"bytes_in":${r.bytesIn},"bytes_out":${r.bytesOut}${caller(r)}`
 }
 
-/** For a person at a terminal. */
-export const createPrettyFormat = (): FormatRecord => (r) => {
-  const time = new Date(r.epochMs).toISOString().slice(11, 23)
-  const path = r.path === null ? '-' : quote(r.path, 200).slice(1, -1)
-  const why = r.verdict === 'ok' ? '' : ` ${r.verdict}`
-  const error = r.error === null ? '' : ` ${quote(r.error, 500)}`
-  return `${time} ${r.status ?? '---'} ${r.method ?? '-'} ${path} ${r.durationMs.toFixed(1)} ms ${r.client ?? '-'}${r.principal === null ? '' : ` ${quote(r.principal, 64).slice(1, -1)}`}${why}${error}\n`
+/** For a person at a terminal: who has one sees at once what went wrong. */
+export const createPrettyFormat = (paint: Paint = unpainted): FormatRecord => {
+  const statusColours = [paint.gray, paint.gray, paint.green, paint.cyan, paint.yellow, paint.red]
+  return (r) => {
+    const time = paint.gray(new Date(r.epochMs).toISOString().slice(11, 23))
+    const colour = statusColours[Math.trunc((r.status ?? 0) / 100)] ?? paint.red
+    const [method, path, client] = [shown(r.method, 40), shown(r.path, 200), shown(r.client, 100)]
+    const who = r.principal === null ? '' : ` ${shown(r.principal, 64)}`
+    const why = r.verdict === 'ok' ? '' : ` ${paint.yellow(shown(r.verdict, 100))}`
+    const error = r.error === null ? '' : ` ${paint.red(quote(r.error, 500))}`
+    return `${time} ${colour(String(r.status ?? '---'))} ${method} ${path} ${r.durationMs.toFixed(1)} ms ${client}${who}${why}${error}\n`
+  }
 }
+
+/** Escaped like everything, without its quotes. */
+const shown = (text: string | null, maxLength: number): string => (text === null ? '-' : quote(text, maxLength).slice(1, -1))
 
 /** The record of what was refused before it became a request. */
 export const unparsedRecord = (

@@ -15,7 +15,8 @@ export interface FoundKey {
   readonly verified?: () => void
 }
 
-export type KeyLookup = (id: string) => Promise<FoundKey | undefined>
+/** A text is why a key that is known speaks for nobody all the same: a trap. Whoever shows it is told no more than of an unknown one. */
+export type KeyLookup = (id: string) => Promise<FoundKey | string | undefined>
 
 /** What is asked about credentials. At least one of the three. */
 export interface CredentialSources {
@@ -42,8 +43,8 @@ export interface Speaker {
 
 /** A credential whose own part was checked: what is left is to ask whom it speaks for, which can change. */
 export interface Checked {
-  /** Undefined: nobody any more. */
-  readonly ask: () => Promise<Speaker | undefined>
+  /** Undefined: nobody any more. A text: nobody, and why. */
+  readonly ask: () => Promise<Speaker | string | undefined>
   /** Whom it speaks for stands in it, so nothing that is changed here changes it. */
   readonly isSelfContained: boolean
 }
@@ -82,8 +83,9 @@ const readClaims = (payload: string): { readonly iss?: unknown } | undefined => 
   }
 }
 
-const askKey = async (key: ApiKey, lookupKey: KeyLookup): Promise<Speaker | undefined> => {
+const askKey = async (key: ApiKey, lookupKey: KeyLookup): Promise<Speaker | string | undefined> => {
   const stored = await lookupKey(key.id)
+  if (typeof stored === 'string') return stored
   if (stored === undefined || !secretMatches(key.secret, stored.secretHash)) return undefined
   stored.verified?.()
   return { principal: stored.principal, expiresAt: stored.expiresAt ?? Infinity }

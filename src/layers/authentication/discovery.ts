@@ -1,4 +1,4 @@
-import { type Egress, type FetchOptions, urlMistake } from './egress.ts'
+import { type Egress, type FetchOptions, urlMistake } from '../../core/egress.ts'
 import { parseKeySet, type VerificationKeys } from './verification-keys.ts'
 
 /** OpenID Connect Discovery 1.0 section 4: the path of an issuer comes before the well-known one. */

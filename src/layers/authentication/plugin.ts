@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
-import type { FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify'
 
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { bearerChallenge } from '../../core/challenge.ts'
@@ -8,6 +8,8 @@ import { Problem } from '../../core/errors.ts'
 import type { Observe } from '../../core/events.ts'
 import { wholeServer } from '../../core/plugin.ts'
 import type { Principal } from '../../core/request.ts'
+import { parseApiKey } from '../../credentials/api-key.ts'
+import { createTried } from '../../credentials/tried.ts'
 import { createCredentialCheck, type CredentialSources, maxCredentialBytes } from './credentials.ts'
 import { createRemembered, type Remembered } from './remembered.ts'
 
@@ -15,6 +17,14 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who acts; null for an anonymous request. Set by the authentication layer. */
     principal: Principal | null
+  }
+  interface FastifyContextConfig {
+    /** This route takes an API key in this field too, for programs that send it nowhere else. Elsewhere the field is ignored. */
+    keyField?: 'x-api-key'
+  }
+  interface FastifyInstance {
+    /** Whom the credentials of a request speak for now; undefined: for nobody any more. For answers that take long: what let them begin may have ended. */
+    principalNow: (request: FastifyRequest) => Promise<Principal | undefined>
   }
 }
 
@@ -45,16 +55,68 @@ const noToken = new Problem('unauthenticated', { detail })
  * taken as anonymous, because a client that sends credentials must learn that they do not work.
  */
 export const authentication: FastifyPluginCallback<AuthenticationOptions> = wholeServer('authentication', (app, options, done) => {
+  const { remembered, shown, fail, ask, check } = createChecking(options)
+  app.addHook('onRequest', (request, reply, next) => {
+    request.principal = null
+    const { authorization, 'x-api-key': key } = request.raw.headers
+    if (authorization === undefined) {
+      // Looked at in this order: what a route says costs more to find out than that there is no such field.
+      if (key === undefined || request.routeOptions.config.keyField === undefined) {
+        next()
+        return
+      }
+      reply.header('vary', 'Authorization, X-Api-Key')
+      // Two fields come as one text, which is no key; nor is a token one.
+      if (typeof key === 'string' && parseApiKey(key) !== undefined) check(request, key, next)
+      else {
+        fail(request, 'malformed', String(key))
+        next(invalidToken)
+      }
+      return
+    }
+    reply.header('vary', 'Authorization')
+    if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
+      fail(request, 'malformed', authorization)
+      next(noToken)
+      return
+    }
+    check(request, authorization.slice(7), next)
+  })
+
+  app.decorate('principalNow', createPrincipalNow(remembered))
+  const askAgain = createAskAgain(remembered, shown, ask)
+  app.addHook('onRoute', (route: RouteOptions) => {
+    if (![route.method].flat().every(isReading)) route.preValidation = [askAgain, route.preValidation ?? []].flat()
+  })
+  done()
+})
+
+const createPrincipalNow =
+  (remembered: Remembered): FastifyInstance['principalNow'] =>
+  async ({ raw: { headers } }) => {
+    const credential = headers.authorization?.slice(7)
+    if (credential === undefined) return undefined
+    const digest = hash('sha256', credential, 'base64')
+    const found = remembered.fresh(digest) ?? (await remembered.find(digest, credential))
+    return typeof found === 'string' ? undefined : found
+  }
+
+/** What finds out whom a credential speaks for. */
+const createChecking = (options: AuthenticationOptions) => {
   const { observe, clock = systemClock, generation = () => undefined, maxRemembered = 10_000 } = options
   const remembered = createRemembered({ clock, check: createCredentialCheck(options, clock), generation, maxRemembered })
   const shown: Shown = new WeakMap()
-  const fail = (request: FastifyRequest, reason: string): void =>
-    observe({ event: 'authn_login_fail', requestId: request.id, client: request.client?.prefix ?? null, reason })
+  // Of this process alone: it tells one guess from another, and nobody compares it with anything later.
+  const triedOf = createTried(randomBytes(32))
+  const fail = (request: FastifyRequest, reason: string, credential: string): void => {
+    const facts = { requestId: request.id, client: request.client?.prefix ?? null }
+    observe({ event: 'authn_login_fail', ...facts, reason, tried: triedOf(credential) })
+  }
 
   const ask: Ask = (request, digest, credential, next) => {
     remembered.find(digest, credential).then((found) => {
       if (typeof found === 'string') {
-        fail(request, found)
+        fail(request, found, digest)
         next(invalidToken)
         return
       }
@@ -63,22 +125,9 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
     }, next)
   }
 
-  app.addHook('onRequest', (request, reply, next) => {
-    request.principal = null
-    const { authorization } = request.raw.headers
-    if (authorization === undefined) {
-      next()
-      return
-    }
-    reply.header('vary', 'Authorization')
-    if (!isBearer(authorization) || isRepeated(request.raw.rawHeaders)) {
-      fail(request, 'malformed')
-      next(noToken)
-      return
-    }
-    const credential = authorization.slice(7)
+  const check = (request: FastifyRequest, credential: string, next: (error?: Error) => void): void => {
     if (credential.length > maxCredentialBytes) {
-      fail(request, 'malformed')
+      fail(request, 'malformed', credential)
       next(invalidToken)
       return
     }
@@ -92,14 +141,9 @@ export const authentication: FastifyPluginCallback<AuthenticationOptions> = whol
       return
     }
     ask(request, digest, credential, next)
-  })
-
-  const askAgain = createAskAgain(remembered, shown, ask)
-  app.addHook('onRoute', (route: RouteOptions) => {
-    if (![route.method].flat().every(isReading)) route.preValidation = [askAgain, route.preValidation ?? []].flat()
-  })
-  done()
-})
+  }
+  return { remembered, shown, fail, ask, check }
+}
 
 /** What came with the requests that may change something. */
 type Shown = WeakMap<FastifyRequest, { readonly digest: string; readonly credential: string }>

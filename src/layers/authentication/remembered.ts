@@ -48,9 +48,9 @@ const createAsking = (entries: ReturnType<typeof createEntries>, { clock, genera
   const load = async (digest: string, entry: Entry, asked: number | undefined): Promise<Found> => {
     const speaker = await entry.ask()
     const now = clock.epochMs()
-    if (speaker === undefined || speaker.expiresAt <= now) {
+    if (speaker === undefined || typeof speaker === 'string' || speaker.expiresAt <= now) {
       entries.forget(digest)
-      return speaker === undefined ? 'speaks for nobody' : 'expired'
+      return typeof speaker === 'object' ? 'expired' : (speaker ?? 'speaks for nobody')
     }
     entry.principal = speaker.principal
     entry.generation = asked

@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Which fields of the request the CORS fields of its answer depend on; undefined where there are none. */
     corsVary?: string | undefined
+    /** It says that it comes from a page of an origin that the operator named (`*` names nobody). */
+    isOfNamedOrigin?: boolean
   }
 }
 
@@ -62,7 +64,9 @@ const choose = (request: FastifyRequest, reply: FastifyReply, policies: CorsPoli
     request.corsVary = vary
     reply.header('vary', vary)
   }
-  const fields = policy.fieldsFor(request.raw.headers.origin)
+  const { origin } = request.raw.headers
+  if (origin !== undefined && policy.match.isNamed(origin)) request.isOfNamedOrigin = true
+  const fields = policy.fieldsFor(origin)
   if (fields !== undefined) reply.headers(fields)
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { checkQuotas } from './check-quotas.ts'
 import { allowing, describing, epsilonMs, inspect, refusing } from './memory/decide.ts'
-import { randomlyKeyedHash } from './memory/keyed-hash.ts'
+import { randomlyKeyedHash } from '../../core/keyed-hash.ts'
 import { type Plan, Planner } from './memory/quota-plan.ts'
 import { Records } from './memory/records.ts'
 import type { Decision, Identity, LimiterStore, Quota } from './store.ts'

@@ -5,6 +5,7 @@ import { wholeServer } from '../../core/plugin.ts'
 import type { Client, Principal } from '../../core/request.ts'
 import { type Charge, createLimiter, limitFields, refundCharge, writeLimitFields } from './limiter.ts'
 import { clientIdentity, type Limits, type LiveRoute, quotasFor, subjectIdentity } from './limits.ts'
+import { parseLimits } from './notation.ts'
 import type { LimiterStore } from './store.ts'
 
 /** What the limiter reads of a request. */
@@ -42,6 +43,15 @@ export const createTotalCount =
     decision.catch(() => undefined)
     return {}
   }
+
+/** Takes one of the few requests, such as "10 per minute", that are left to a client whose usage is abnormal, beside all its other limits. */
+export const createTightened = (store: LimiterStore, limits: string): ((client: Client) => boolean | Promise<boolean>) => {
+  const quotas = [{ scope: 'tightened', windows: parseLimits(limits) }]
+  return (client) => {
+    const decision = store.consume(clientIdentity(client), quotas, 1)
+    return decision instanceof Promise ? decision.then(({ allowed }) => allowed) : decision.allowed
+  }
+}
 
 /** Step 6: one consume per client prefix for everything that is answered, refusals, unknown routes and bad tokens included. */
 export const totalLimit: FastifyPluginCallback<LimitOptions> = wholeServer(

@@ -45,6 +45,8 @@ export interface RedisStore extends LimiterStore {
   readonly isUp: boolean
   /** How many instances share this Redis, as of the last heartbeat. */
   readonly instances: number
+  /** Runs another script over the same connection, about keys of one slot: for what else is shared between instances. */
+  script(text: string): (keys: readonly string[], args: readonly (string | Buffer)[]) => Promise<unknown>
 }
 
 const openMs = 5000
@@ -108,6 +110,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<RedisS
     refund: (...args) => windows.refund(...args),
     reset: (...args) => windows.reset(...args),
     close,
+    script: (text) => scriptRunner(link, text),
     warnings,
     server: name,
     isCluster: link.isCluster,

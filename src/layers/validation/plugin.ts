@@ -13,8 +13,8 @@ declare module 'fastify' {
     bodyBytes?: number
   }
   interface FastifyContextConfig {
-    /** What the route answers with; application/json unless said. */
-    produces?: string
+    /** What the route answers with; application/json unless said. Of several the first is what its schema says. */
+    produces?: string | readonly string[]
     /** The types of body that the route reads, JSON in whatever name; application/json unless said. */
     consumes?: readonly string[]
   }
@@ -73,12 +73,13 @@ const parseBody: FastifyBodyParser<Buffer> = (request, body, parsed) => {
 
 const createMediaTypeCheck = (config: RouteOptions['config'], bodyLimitBytes: number): onRequestHookHandler => {
   const { produces = json, consumes } = config ?? {}
+  const made = [produces].flat()
   const { read, unsupported } = consumes === undefined ? jsonBodies : bodiesOf(consumes)
   return (request, _reply, next) => {
     const { headers } = request.raw
     const { accept } = headers
-    if (accept !== undefined && accept !== '*/*' && !accepts(accept, produces)) {
-      next(new Problem('not_acceptable', { detail: `This answers ${produces}.` }))
+    if (accept !== undefined && accept !== '*/*' && !made.some((type) => accepts(accept, type))) {
+      next(new Problem('not_acceptable', { detail: `This answers ${made.join(' or ')}.` }))
     } else if (carriesBody(request.raw) && !(read.has(String(headers['content-type']).toLowerCase()) && isPlain(headers))) next(unsupported)
     // On every method: a body that no route reads is received all the same.
     else if (Number(headers['content-length'] ?? 0) > bodyLimitBytes) next(tooLarge)

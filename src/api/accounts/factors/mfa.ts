@@ -9,7 +9,7 @@ import { factsOf } from '../caller.ts'
 import type { FactorContext } from './factor-changes.ts'
 import { finishLoginDescription } from './factor-descriptions.ts'
 import { type Assertion, Mfa } from './factor-schema.ts'
-import { guarded } from '../sessions/login-failures.ts'
+import { guarded, shutReason } from '../sessions/login-failures.ts'
 import type { Also, TokenAnswer } from '../parts.ts'
 import { provePasskey } from './passkey-proof.ts'
 import type { PendingLogin } from './pending-logins.ts'
@@ -53,8 +53,8 @@ export const mfaRoutes = (server: FastifyInstance, context: FactorContext): void
       const proveIt = proofOf(context, request, pending, request.body)
       const { account } = pending
       // The same limits as for passwords: with those alone, each login would bring five guesses more (OWASP ASVS 5.0 6.6.3).
-      const done = await guarded(parts.failures, request, { username: account.username, account }, () =>
-        finish(request, reply, pending, proveIt),
+      const done = await guarded(parts.failures, request, { username: account.username, account }, (isShut) =>
+        finish(request, reply, pending, isShut ? { ...proveIt, prove: shut } : proveIt),
       )
       if (done.ok) return done.answer
       parts.observe({ event: 'authn_login_fail', ...factsOf(request), reason: done.reason, subject: account.id })
@@ -71,6 +71,8 @@ interface Attempt {
   readonly challenge?: string
   readonly prove: () => Promise<SecondProof>
 }
+
+const shut = (): Promise<SecondProof> => Promise.resolve({ ok: false, reason: shutReason })
 
 const createFinish =
   ({ parts, pendingLogins }: FactorContext) =>

@@ -11,7 +11,7 @@ import { factsOf } from '../caller.ts'
 import type { FactorContext } from './factor-changes.ts'
 import { passkeyLoginDescription, passkeyQuestionDescription } from './factor-descriptions.ts'
 import { type Assertion, AssertionOptions, PasskeyLogin, PasskeyQuestion } from './factor-schema.ts'
-import { guarded } from '../sessions/login-failures.ts'
+import { guarded, shutReason } from '../sessions/login-failures.ts'
 import { endedLogin } from './mfa.ts'
 import type { TokenAnswer } from '../parts.ts'
 import { provePasskey } from './passkey-proof.ts'
@@ -64,8 +64,8 @@ export const passkeyLoginRoutes = (server: FastifyInstance, context: FactorConte
       const account = stored && (await parts.accounts.byId(stored.accountId))
       // A passkey that nobody has is counted as if it were somebody.
       const username = account?.username ?? `passkey ${passkeyName(credential.id)}`
-      const done = await guarded(parts.failures, request, { username, account }, () =>
-        logIn({ request, reply, credential, browser, stored, account }),
+      const done = await guarded(parts.failures, request, { username, account }, (isShut): Promise<Done> =>
+        isShut ? Promise.resolve({ ok: false, reason: shutReason }) : logIn({ request, reply, credential, browser, stored, account }),
       )
       if (done.ok) return done.answer
       parts.observe({ event: 'authn_login_fail', ...factsOf(request), reason: done.reason, subject: account?.id ?? null })

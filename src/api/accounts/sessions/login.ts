@@ -4,12 +4,12 @@ import { Problem } from '../../../core/errors.ts'
 import type { Account } from '../accounts.ts'
 import { demandOwnPage } from './browser-mode.ts'
 import { factsOf } from '../caller.ts'
-import { guarded } from './login-failures.ts'
+import { guarded, shutReason } from './login-failures.ts'
 import type { AccountParts, MfaAnswer, TokenAnswer } from '../parts.ts'
 
 export type LoginOptions = Pick<
   AccountParts,
-  'accounts' | 'statements' | 'passwords' | 'failures' | 'sessions' | 'database' | 'observe' | 'publicOrigin'
+  'accounts' | 'statements' | 'passwords' | 'failures' | 'sessions' | 'database' | 'observe' | 'publicOrigin' | 'triedOf'
 >
 
 export interface Login {
@@ -29,15 +29,25 @@ const refused = new Problem('unauthenticated', {
 export const createLogin =
   (options: LoginOptions) =>
   async (request: FastifyRequest, reply: FastifyReply, login: Login): Promise<TokenAnswer | MfaAnswer> => {
-    const { accounts, passwords, failures, sessions, observe, publicOrigin } = options
+    const { accounts, passwords, failures, sessions, observe, publicOrigin, triedOf } = options
     const { username, password, browser = false } = login
     // A page that logs its visitor in to somebody else's account would collect what the visitor does there.
     if (browser) demandOwnPage(request, publicOrigin)
     const account = await accounts.byUsername(username)
     const stored = account === undefined || account.disabledAt !== null ? null : account.passwordHash
-    const { ok, rehash } = await guarded(failures, request, { username, account }, () => passwords.verify(password, stored, request))
+    const { ok, rehash, isShut } = await guarded(failures, request, { username, account }, async (shut) => {
+      const verified = await passwords.verify(password, stored, request)
+      // Whoever learned that the password is right would come back when the decision is over.
+      return { ...verified, ok: verified.ok && !shut, isShut: shut }
+    })
     if (!ok || account === undefined) {
-      observe({ event: 'authn_login_fail', ...factsOf(request), reason: reasonOf(account), subject: account?.id ?? null })
+      observe({
+        event: 'authn_login_fail',
+        ...factsOf(request),
+        reason: isShut ? shutReason : reasonOf(account),
+        subject: account?.id ?? null,
+        tried: triedOf(username),
+      })
       throw refused
     }
     if (rehash !== undefined) await upgrade(options, account, rehash)

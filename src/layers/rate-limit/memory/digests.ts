@@ -1,5 +1,5 @@
 import type { Identity } from '../store.ts'
-import { type KeyedHash, randomWord } from './keyed-hash.ts'
+import { type KeyedHash, randomWord } from '../../../core/keyed-hash.ts'
 
 /** The digests of one identity and of its wider prefix, each in two halves of 32 bits. */
 export class Digests {

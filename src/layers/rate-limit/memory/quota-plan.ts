@@ -1,5 +1,5 @@
 import { EventLog, type LogShape } from './event-log.ts'
-import type { KeyedHash } from './keyed-hash.ts'
+import type { KeyedHash } from '../../../core/keyed-hash.ts'
 import type { Slabs } from './slabs.ts'
 import type { Quota, Window } from '../store.ts'
 import { nowhere, type Place } from './table.ts'

@@ -1,6 +1,6 @@
 import type { EventLog } from './event-log.ts'
 import { Digests } from './digests.ts'
-import { type KeyedHash, randomWord } from './keyed-hash.ts'
+import { type KeyedHash, randomWord } from '../../../core/keyed-hash.ts'
 import type { LogKind, OpenLog, Plan, Scope } from './quota-plan.ts'
 import { Slabs } from './slabs.ts'
 import type { Identity } from '../store.ts'

@@ -1,4 +1,4 @@
-import { type Cidr, inCidr, isLoopback, parseAddress, parseCidr } from '../../core/address.ts'
+import { type Cidr, inCidr, isLoopback, parseAddress, parseCidr } from './address.ts'
 
 const networks = (...texts: readonly string[]): readonly Cidr[] => texts.map(parseCidr).filter((network) => network !== undefined)
 

@@ -22,9 +22,24 @@ export interface FetchOptions {
   readonly signal: AbortSignal
 }
 
-/** The only way out of this server: a GET of a JSON object. Rejects with an Error that says what was wrong, without the body. */
+export interface PostOptions extends FetchOptions {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** What became of a POST, as far as its status line and its fields tell. */
+export interface Posted {
+  readonly status: number
+  /** The field Retry-After in seconds (RFC 9110 section 10.2.3); undefined where there is none, or a date. */
+  readonly retryAfterSeconds: number | undefined
+}
+
+/** The only ways out of this server. Both reject with an Error that says what was wrong, without anything of a body. */
 export interface Egress {
+  /** A GET of a JSON object. */
   getJson(url: string, options: FetchOptions): Promise<Readonly<Record<string, unknown>>>
+  /** Sends something, and resolves with the status as soon as it is known: what comes behind it is thrown away, and cut when it is much. */
+  post(url: string, options: PostOptions): Promise<Posted>
 }
 
 /** A discovery document has 5 kB, fifty keys have 60. */
@@ -37,17 +52,30 @@ const resolveBySystem: Resolve = (host, done) => systemLookup(host, { all: true 
  * question (DNS rebinding). So each address is checked, and it is the checked ones that are connected to. Redirects are not followed,
  * and no proxy of the environment is asked, for either would choose the address itself (OWASP Server-Side Request Forgery Prevention).
  */
-export const createEgress = ({ resolve = resolveBySystem, ca }: EgressOptions = {}): Egress => ({
-  getJson: async (text, { allowPrivate, signal }) => {
+export const createEgress = ({ resolve = resolveBySystem, ca }: EgressOptions = {}): Egress => {
+  const send = (text: string, { allowPrivate, signal, ...message }: FetchOptions & Message): Promise<IncomingMessage> => {
     const url = new URL(text)
     const mistake = urlMistake(url, allowPrivate)
-    if (mistake !== undefined) throw new Error(mistake)
+    if (mistake !== undefined) return Promise.reject(new Error(mistake))
     const allows = (address: string): boolean =>
       isReachable(address, allowPrivate) && (url.protocol === 'https:' || isLoopbackAddress(address))
-    const answer = await get(url, { signal, lookup: checkedLookup(resolve, allows), ...(ca === undefined ? {} : { ca }) }, allows)
-    return parseObject(await readBody(answer))
-  },
-})
+    const connection = { signal, lookup: checkedLookup(resolve, allows), ...(ca === undefined ? {} : { ca }) }
+    return exchange(url, message, connection, allows)
+  }
+  return {
+    getJson: async (url, { allowPrivate, signal }) => {
+      const headers = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'filmgate' }
+      return parseObject(await readBody(await send(url, { allowPrivate, signal, method: 'GET', headers })))
+    },
+    post: async (url, { headers, ...options }) => {
+      const answer = await send(url, { ...options, method: 'POST', headers: { 'user-agent': 'filmgate', ...headers } })
+      throwAway(answer)
+      const { statusCode: status = 0, headers: fields } = answer
+      const seconds = /^[0-9]{1,9}$/.exec(fields['retry-after'] ?? '')?.[0]
+      return { status, retryAfterSeconds: seconds === undefined ? undefined : Number(seconds) }
+    },
+  }
+}
 
 /** Exported for what is checked before anything is asked for. */
 export const urlMistake = ({ protocol, username, password }: URL, allowPrivate: boolean): string | undefined => {
@@ -75,20 +103,44 @@ interface Connection {
   readonly ca?: string | readonly string[]
 }
 
-const get = (url: URL, { ca, ...options }: Connection, allows: (address: string) => boolean): Promise<IncomingMessage> =>
+interface Message {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Buffer
+}
+
+const exchange = (
+  url: URL,
+  { body, ...message }: Message,
+  { ca, ...options }: Connection,
+  allows: (address: string) => boolean,
+): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     // Such a host is not looked up. The URL parser has made one of 2130706433, 0x7f.1 and the like.
     const literal = url.hostname.replace(/^\[(.*)\]$/, '$1')
     if (isIP(literal) !== 0 && !allows(literal)) throw new Error(notAllowed)
-    const headers = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'filmgate' }
     // An agent of its own: the global one may be told of proxies by the environment, which may switch off the check of certificates too.
-    const common = { ...options, headers, agent: false as const, maxHeaderSize: 16_384 }
+    const common = { ...options, ...message, agent: false as const, maxHeaderSize: 16_384 }
     const tls = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca: [ca].flat() }) }
-    const request = url.protocol === 'https:' ? https.get(url, { ...common, ...tls }) : http.get(url, common)
+    const request = url.protocol === 'https:' ? https.request(url, { ...common, ...tls }) : http.request(url, common)
     request.on('response', resolve)
     request.on('error', reject)
     request.on('close', () => reject(new Error('the connection was closed without an answer')))
+    request.end(body)
   })
+
+/** More than any receiver says. */
+const maxThrownAway = 16_384
+
+/** A few bytes are read, so that a polite receiver is not cut off in the middle of its answer; the deadline of the request ends a slow one. */
+const throwAway = (answer: IncomingMessage): void => {
+  let bytes = 0
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > maxThrownAway) answer.destroy()
+  })
+  answer.on('error', () => undefined)
+}
 
 const readBody = async (answer: IncomingMessage): Promise<Buffer> => {
   try {

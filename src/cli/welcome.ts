@@ -23,10 +23,16 @@ ${throttled(config)}  at once     ${config.concurrency.perClient} requests of ea
   input       JSON only, at most ${server.bodyLimitBytes} bytes, schema for every part, nothing coerced or stripped; SQL only with parameters
   transport   ${secured(config)}hosts ${['localhost', server.host, ...server.hosts].join(', ')}; headers within ${server.headerTimeoutMs / 1000} s, requests within ${server.requestTimeoutMs / 1000} s
   answers     security headers and a strict CSP on every one, problem documents without internals
-  log         one line for every request, refusals included, secrets redacted
+  log         one line for every request, refusals included, secrets redacted; metrics beside health
+  monitor     ${watching[config.monitor.mode]}: filmgate decisions, filmgate explain
   storage     an answered write is on the disk
 `
 }
+
+const watching = {
+  enforce: 'rules ban or slow down whoever attacks, never this machine',
+  observe: 'rules tell of attacks and refuse nobody',
+} as const
 
 /** With a key that is at hand: the starter key, until there is an admin. */
 const adding = (serving: Serving): string =>

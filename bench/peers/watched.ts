@@ -40,7 +40,7 @@ export async function watchRequests(app: FastifyInstance): Promise<layers.Monito
     isExempt,
     observe,
     epochMs: clock.epochMs,
-    takeTightened: () => true,
+    takeTightened: () => 0,
   })
   return monitor
 }

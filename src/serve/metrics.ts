@@ -33,7 +33,7 @@ export const openMetrics = (sink: Pick<OpenLogSink, 'droppedLines' | 'isFailing'
     events: Object.keys(eventLevels) as SecurityEventName[],
     readings: {
       trackedClients: () => watched && trackedClients(watched),
-      activeDecisions: () => watched?.monitor.decisions.all().filter(({ observed }) => !observed).length,
+      activeDecisions: () => watched?.monitor.decisions.enforced,
       monitorTracked: () => watched?.monitor.tracked,
       droppedLogLines: () => sink.droppedLines,
       logFailing: () => Number(sink.isFailing),

@@ -3,32 +3,8 @@ import { describe, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { classify } from './classify.ts'
+import { asked } from '../../../test/support/asked-request.ts'
 import { agentTags } from './scanner-agents.ts'
-import type { Tag } from './rule.ts'
-import type { EndedRequest } from './signal.ts'
-
-const browser = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'
-
-const asked = (target: string, more: Partial<EndedRequest> = {}): readonly Tag[] => [
-  ...classify({
-    epochMs: 0,
-    requestId: 'r',
-    method: 'GET',
-    route: null,
-    status: 404,
-    durationMs: 1,
-    verdict: 'not_found',
-    userAgent: browser,
-    client: { address: '192.0.2.1', prefix: '192.0.2.1' },
-    principal: null,
-    isForeign: false,
-    target,
-    params: {},
-    body: undefined,
-    ...more,
-  }),
-]
 
 /** The least of some tries, in ms. */
 const timed = (brick: string, length: number): number => {

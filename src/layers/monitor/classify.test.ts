@@ -2,32 +2,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 
-import { classify } from './classify.ts'
+import { asked, browser } from '../../../test/support/asked-request.ts'
 import { agentTags } from './scanner-agents.ts'
 import type { Tag } from './rule.ts'
-import type { EndedRequest } from './signal.ts'
-
-const browser = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'
-
-const asked = (target: string, more: Partial<EndedRequest> = {}): readonly Tag[] => [
-  ...classify({
-    epochMs: 0,
-    requestId: 'r',
-    method: 'GET',
-    route: null,
-    status: 404,
-    durationMs: 1,
-    verdict: 'not_found',
-    userAgent: browser,
-    client: { address: '192.0.2.1', prefix: '192.0.2.1' },
-    principal: null,
-    isForeign: false,
-    target,
-    params: {},
-    body: undefined,
-    ...more,
-  }),
-]
 
 /** 3,200 real ones, dirty on purpose, and what naive filters fall for (of 36,273 others). */
 const titles = (): readonly string[] => {

@@ -56,6 +56,14 @@ export class Decisions {
     return this.#byId.size
   }
 
+  /** How many refuse somebody now. */
+  get enforced(): number {
+    const now = this.#epochMs()
+    let count = 0
+    for (const decision of this.#byId.values()) if (decision.expiresAt > now && !this.#refusesNobody(decision)) count++
+    return count
+  }
+
   apply(change: DecisionChange): void {
     this.#expire()
     if (change.change === 'lifted') this.#remove(change.id)

@@ -30,7 +30,7 @@ const decisionOf = (members: Partial<Decision>): Decision => ({
 
 interface Options {
   readonly isExempt?: (address: string) => boolean
-  readonly takeTightened?: () => boolean | Promise<boolean>
+  readonly takeTightened?: () => number | Promise<number>
   readonly isKnownPlace?: () => Promise<boolean>
 }
 
@@ -66,7 +66,7 @@ const start = async (given: readonly Decision[], options: Options = {}) => {
     done()
   })
   await app.register(known)
-  await app.register(clientDecisions, { ...shared, takeTightened: options.takeTightened ?? (() => true) })
+  await app.register(clientDecisions, { ...shared, takeTightened: options.takeTightened ?? (() => 0) })
   await app.register(authenticated)
   await app.register(principalDecisions, {
     ...shared,
@@ -151,8 +151,8 @@ test('attack: who is slowed down besides is not let in without the login that is
 
 test('tighten: refused where none of the few requests is left; a store that is gone refuses by itself what it must', async () => {
   const decision = decisionOf({ type: 'tighten' })
-  const steps = [true, false]
-  const { ask } = await start([decision], { takeTightened: () => steps.shift() ?? false })
+  const steps = [0, 5001]
+  const { ask } = await start([decision], { takeTightened: () => steps.shift() ?? 1 })
   assert.deepEqual([await ask('203.0.113.7'), await ask('203.0.113.7')], [200, refused])
   const gone = await start([decision], { takeTightened: () => Promise.reject(new Error('gone')) })
   assert.equal(await gone.ask('203.0.113.7'), 200)

@@ -24,8 +24,8 @@ export interface DecisionOptions {
 }
 
 export interface ClientDecisionOptions extends DecisionOptions {
-  /** Takes one of the few requests that a `tighten` leaves a client. */
-  readonly takeTightened: (client: Client) => boolean | Promise<boolean>
+  /** Takes one of the few requests that a `tighten` leaves a client; gives the milliseconds until one is left, 0 where it is taken. */
+  readonly takeTightened: (client: Client) => number | Promise<number>
 }
 
 /** Step 5: a ban refuses before any work. */
@@ -34,7 +34,7 @@ export const clientDecisions: FastifyPluginCallback<ClientDecisionOptions> = who
   (app, options, done) => {
     const { decisions, isExempt, takeTightened } = options
     const tighten = (request: FastifyRequest, decision: Decision, next: (error?: Error) => void): void => {
-      const settle = (taken: boolean): void => next(taken ? undefined : refusal(request, decision, options))
+      const settle = (waitMs: number): void => next(waitMs === 0 ? undefined : refusal(request, decision, options, waitMs))
       const taken = takeTightened(request.client)
       // A store that is gone refuses by itself what it must.
       if (taken instanceof Promise) taken.then(settle, () => next())
@@ -114,19 +114,24 @@ export const refuseAccount = async (
 export const isAccountShut = (subject: string, request: Pick<FastifyRequest, 'id' | 'client'>, options: DecisionOptions): boolean => {
   const decision = options.decisions.ofAccount(subject)
   if (decision === undefined || options.isExempt(request.client.address)) return false
-  refusal(request, decision, options)
+  tell(request, decision, options)
   return true
 }
 
-/** Tells the client until when, and the attacker nothing of why. */
+const tell = (request: Pick<FastifyRequest, 'id' | 'client'>, { id, type }: Decision, { observe }: DecisionOptions): void =>
+  observe({ event: 'decision_enforced', requestId: request.id, client: request.client.prefix, decision: id, type })
+
+/** Tells the client until when, and the attacker nothing of why. `waitMs`: it is served again before the decision ends. */
 const refusal = (
   request: Pick<FastifyRequest, 'id' | 'client'>,
-  { id, type, expiresAt }: Decision,
-  { observe, epochMs }: DecisionOptions,
+  decision: Decision,
+  options: DecisionOptions,
+  waitMs = Infinity,
 ): Problem => {
-  observe({ event: 'decision_enforced', requestId: request.id, client: request.client.prefix, decision: id, type })
-  const retryAfterSeconds = Math.max(1, Math.ceil((expiresAt - epochMs()) / 1000))
-  return new Problem('abnormal_usage_detected', { detail: details[type], retryAfterSeconds })
+  tell(request, decision, options)
+  const endsInMs = decision.expiresAt - options.epochMs()
+  const retryAfterSeconds = Math.max(1, Math.ceil(Math.min(waitMs, endsInMs) / 1000))
+  return new Problem('abnormal_usage_detected', { detail: details[decision.type], retryAfterSeconds })
 }
 
 const details = {

@@ -1,17 +1,17 @@
+import { Newest } from './newest.ts'
+
 /** About 100 bytes each. */
 const mostKnown = 100_000
 
 /** Names that were seen, the newest of them. */
 export class RecentNames {
-  readonly #names = new Set<string>()
+  readonly #names = new Newest<string, true>(mostKnown)
 
   add(name: string): void {
-    this.#names.add(name)
-    const [oldest] = this.#names
-    if (this.#names.size > mostKnown && oldest !== undefined) this.#names.delete(oldest)
+    this.#names.put(name, true)
   }
 
   has(name: string): boolean {
-    return this.#names.has(name)
+    return this.#names.get(name) === true
   }
 }

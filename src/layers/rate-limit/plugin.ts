@@ -44,12 +44,15 @@ export const createTotalCount =
     return {}
   }
 
-/** Takes one of the few requests, such as "10 per minute", that are left to a client whose usage is abnormal, beside all its other limits. */
-export const createTightened = (store: LimiterStore, limits: string): ((client: Client) => boolean | Promise<boolean>) => {
+/**
+ * Takes one of the few requests, such as "10 per minute", that are left to a client whose usage is abnormal, beside all its other limits. Gives the
+ * milliseconds until one is left; 0: it is taken.
+ */
+export const createTightened = (store: LimiterStore, limits: string): ((client: Client) => number | Promise<number>) => {
   const quotas = [{ scope: 'tightened', windows: parseLimits(limits) }]
   return (client) => {
     const decision = store.consume(clientIdentity(client), quotas, 1)
-    return decision instanceof Promise ? decision.then(({ allowed }) => allowed) : decision.allowed
+    return decision instanceof Promise ? decision.then(({ retryAfterMs }) => retryAfterMs) : decision.retryAfterMs
   }
 }
 

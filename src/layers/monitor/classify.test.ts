@@ -63,6 +63,8 @@ const titles = (): readonly string[] => {
   return [...all, ...traps]
 }
 
+const assertTag = (path: string, tag: Tag): void => assert.ok(asked(path).includes(tag), `${path}: ${asked(path).join()}`)
+
 test('no real title looks like an attack: as a query, as a path, as the name of a film', () => {
   const found: string[] = []
   for (const title of titles()) {
@@ -200,13 +202,12 @@ describe('attacks are known by more than text', () => {
   })
 
   test('paths, but only where no route is', () => {
-    const of = (path: string, tag: Tag): void => assert.ok(asked(path).includes(tag), `${path}: ${asked(path).join()}`)
     for (const path of ['/.env', '/.env.bak', '/a/.git/HEAD', '/backup.sql', '/site.tar.gz', '/config.php', '/%2eenv', '/ID_RSA'])
-      of(path, 'sensitive_file')
+      assertTag(path, 'sensitive_file')
     for (const path of ['/wp-login.php', '/phpMyAdmin/', '/manager/html', '/cgi-bin/x', '/index.php', '/a/b.asp'])
-      of(path, 'admin_interface')
+      assertTag(path, 'admin_interface')
     for (const path of ['/v1/internal/', '/v1/internal/users', '/.git/config', '/.aws/credentials', '/actuator/env'])
-      of(path, 'honey_route')
+      assertTag(path, 'honey_route')
     for (const path of [
       '/',
       '/v1/films/1',

@@ -169,3 +169,11 @@ test('a decision that comes back from the store without its evidence keeps it, a
   decisions.apply({ change: 'decided', decision: { ...known, evidence: null } })
   assert.equal(decisions.get(known.id)?.evidence, null)
 })
+
+test('those that are only observed, or over, are not counted as enforced', () => {
+  const decisions = new Decisions(Date.now)
+  decide(decisions, { id: 'a', expiresAt: Date.now() + 60_000, observed: false })
+  decide(decisions, { id: 'b', expiresAt: Date.now() + 60_000, observed: true })
+  decide(decisions, { id: 'c', expiresAt: Date.now() - 1, observed: false })
+  assert.equal(decisions.enforced, 1)
+})
